@@ -1,0 +1,1 @@
+"""From a file to an Incident: containers, memory, printk, logs, transcripts, instructions."""

@@ -1,0 +1,1 @@
+"""What a dump file is on the outside: ELF, kdump-compressed."""

@@ -1,0 +1,1 @@
+"""The faulting instruction, decoded from the Code: line."""

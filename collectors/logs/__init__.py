@@ -1,0 +1,1 @@
+"""Kernel log text: lines, heads, registers, traces, events."""

@@ -1,0 +1,1 @@
+"""Virtual and physical memory of the crashed kernel: VMCOREINFO, page tables."""

@@ -1,0 +1,1 @@
+"""From an Incident and rules to Findings: pure, no I/O."""

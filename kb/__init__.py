@@ -1,0 +1,1 @@
+"""The knowledge, as YAML, and the tools that keep it."""

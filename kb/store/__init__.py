@@ -1,0 +1,1 @@
+"""Finds, reads and opens the knowledge base."""
