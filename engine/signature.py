@@ -62,7 +62,11 @@ class HungTask:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The facts of one crash event."""
+    """The facts of one crash event.
+
+    `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head;
+    it is no part of the JSON contract.
+    """
 
     kind: str
     message: str
@@ -88,3 +92,4 @@ class Signature:
     source_line: str | None = None
     tasks: tuple[HungTask, ...] = ()
     trace: tuple[Frame, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
