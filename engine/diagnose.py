@@ -1,0 +1,155 @@
+"""Diagnose: from an incident and candidate rules to findings. Pure; the knowledge base is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
+from kbmatch.engine.condition import Reading
+from kbmatch.engine.explanation import Explanation
+from kbmatch.engine.facts import FACTS, Scene, selective_values
+from kbmatch.engine.finding import Diagnosis, Evidence, Finding, Sibling
+from kbmatch.engine.incident import Incident
+from kbmatch.engine.logic import Truth, all_of
+from kbmatch.engine.products import Products
+from kbmatch.engine.recommend import recommend
+from kbmatch.engine.rule import Rule
+from kbmatch.engine.signature import Signature
+from kbmatch.engine.state import judge_state
+from kbmatch.engine.verdict import Verdict, combine
+
+
+class RuleSource(Protocol):
+    """The knowledge base, as the matcher sees it."""
+
+    def candidates(self, keys: Iterable[tuple[str, str]], probes: Iterable[str]) -> Sequence[Rule]:
+        """Rules with at least one selective leaf among `keys`, or with a state condition on one of `probes`."""
+        ...
+
+    def get(self, rule_id: str) -> Rule | None:
+        """One rule by id."""
+        ...
+
+
+def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagnosis:
+    """All findings on all events, best first, with siblings set beside each other."""
+    findings: list[Finding] = []
+    fitting: set[str] = set()
+    for index, event in enumerate(incident.events):
+        scene = Scene(incident, event)
+        for rule in rules.candidates(selective_values(scene), ()):
+            finding = _judge(rule, scene, index, products)
+            if finding is not None:
+                findings.append(finding)
+                fitting.add(rule.id)
+    for rule in rules.candidates((), incident.state):
+        # memory shows it though no event does: the log is torn, or the crash came from something else
+        if rule.id not in fitting:
+            finding = _judge(rule, Scene(incident, None), None, products)
+            if finding is not None and finding.verdict is not Verdict.INCOMPLETE:
+                findings.append(finding)
+    findings = [replace(f, siblings=_siblings(f, findings, incident, rules)) for f in findings]
+    findings.sort(key=lambda f: (f.verdict.rank, -f.score, f.rule.id))
+    return Diagnosis(incident, _outcome(incident, findings), tuple(findings))
+
+
+def lookup_in(scene: Scene, name: str) -> Reading:
+    """What is known of one registered fact in a scene."""
+    fact = FACTS[name]
+    value = fact.read(scene)
+    return Reading(value, fact.source(scene), None if value is not None else "not in the input")
+
+
+def judge_version(rule: Rule, event: Signature | None, incident: Incident, products: Products) -> VersionJudgement:
+    """The version's part of the verdict. An event of another boot is judged by its own kernel."""
+    kernel = incident.kernel
+    if event is not None and event.release is not None and event.release != kernel.release:
+        from kbmatch.engine.incident import Kernel
+
+        kernel = products.identify(Kernel(release=event.release, arch=kernel.arch))
+    judged = judge(rule.affected, kernel, products)
+    if rule.rule_class == "not-a-kernel-bug" and not rule.affected:
+        return replace(judged, status=VersionStatus.AFFECTED, why="this is no bug of the kernel: any version")
+    return judged
+
+
+def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> Finding | None:
+    signature = rule.signature.judge(lambda name: lookup_in(scene, name))
+    if signature.truth is Truth.FALSE:
+        return None
+    state = tuple(judge_state(condition, scene.incident) for condition in rule.state)
+    state_truth = all_of(part.truth for part in state) if state else Truth.UNKNOWN
+    exceptions = tuple(item.when.judge(lambda name: lookup_in(scene, name)) for item in rule.exceptions)
+    excepted = any(item.truth is Truth.TRUE for item in exceptions)
+    version = judge_version(rule, scene.event, scene.incident, products)
+    judgement = combine(
+        signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug"
+    )
+    if judgement is None:
+        return None
+    return Finding(
+        rule=rule,
+        event=index,
+        verdict=judgement.verdict,
+        version_conflict=judgement.version_conflict,
+        score=_score(signature),
+        recommend=recommend(rule, judgement, version, scene.incident, products),
+        version=version,
+        signature=signature,
+        state=state,
+        exceptions=exceptions,
+        evidence=_evidence((signature, *state)),
+    )
+
+
+def _score(signature: Explanation) -> float:
+    leaves = tuple(signature.leaves())
+    return round(sum(leaf.truth is Truth.TRUE for leaf in leaves) / len(leaves), 4)
+
+
+def _evidence(trees: Iterable[Explanation]) -> tuple[Evidence, ...]:
+    found: dict[str, Evidence] = {}
+    for tree in trees:
+        for leaf in tree.leaves():
+            if leaf.truth is Truth.TRUE and leaf.fact is not None:
+                found.setdefault(leaf.fact, Evidence(leaf.fact, leaf.observed, leaf.source))
+    return tuple(found.values())
+
+
+def _siblings(
+    finding: Finding, findings: Sequence[Finding], incident: Incident, rules: RuleSource
+) -> tuple[Sibling, ...]:
+    """The rules named as related, in either direction, and what tells them from this finding."""
+    related = dict.fromkeys(finding.rule.related)
+    related.update(dict.fromkeys(f.rule.id for f in findings if finding.rule.id in f.rule.related))
+    event = None if finding.event is None else incident.events[finding.event]
+    found: list[Sibling] = []
+    for rule_id in related:
+        other = next((f for f in findings if f.rule.id == rule_id and f.event == finding.event), None)
+        rule = other.rule if other is not None else rules.get(rule_id)
+        if rule is None:
+            continue
+        if other is not None:
+            separating = tuple(leaf for tree in other.state for leaf in tree.decisive())
+            found.append(Sibling(rule.id, rule.title, other.verdict, separating))
+        else:
+            scene = Scene(incident, event)
+            tree = rule.signature.judge(lambda name, s=scene: lookup_in(s, name))  # type: ignore[misc]
+            found.append(Sibling(rule.id, rule.title, None, tree.decisive()))
+    return tuple(found)
+
+
+def _outcome(incident: Incident, findings: Sequence[Finding]) -> str:
+    fatal = incident.fatal_index
+    if fatal is None:
+        return "no-crash" if not findings else "needs-escalation"
+    own = [finding for finding in findings if finding.event == fatal]
+    if own and own[0].answers:
+        return "known-issue"
+    if own and own[0].version_conflict:
+        return "needs-escalation"
+    if any(finding.verdict is Verdict.NOT_A_KERNEL_BUG for finding in own):
+        return "not-a-kernel-bug"
+    return "needs-escalation"

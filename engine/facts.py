@@ -1,0 +1,137 @@
+"""The registry of facts that a rule's signature may name: one list, from which schema, docs and linter are made.
+
+A fact reads one value, or several, out of an incident and one of its events. None means unknown. `selective` facts
+are what candidates are looked up by: few rules share one of their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kbmatch.engine.incident import Incident
+from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
+from kbmatch.engine.signature import Signature
+
+Value = int | str | tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a rule is judged on: an incident and one event of it, or no event (state alone)."""
+
+    incident: Incident
+    event: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact: its name in rules, its type, and how to read it.
+
+    `type` is "integer" or "text". `closed` lists the only values that a text may have. A fact with `many` has several
+    values at once; a leaf is true if one of them fits. `field` is the Signature field whose line is the source.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    read: Callable[[Scene], Value]
+    field: str | None = None
+    many: bool = False
+    selective: bool = False
+    hexadecimal: bool = False
+    closed: tuple[str, ...] = ()
+    in_signature: bool = True
+
+    def source(self, scene: Scene) -> str | None:
+        """Where the value stands: "line 3", or None where it belongs to no line."""
+        if scene.event is None or self.field is None:
+            return None
+        line = scene.event.lines.get(self.field, scene.event.line)
+        return None if line is None else f"line {line}"
+
+
+def _event(read: Callable[[Signature], Value]) -> Callable[[Scene], Value]:
+    return lambda scene: None if scene.event is None else read(scene.event)
+
+
+def _frames(event: Signature) -> Value:
+    """Symbols of where the CPU stood and of the trace; None where neither is known."""
+    own = (event.symbol,) if event.symbol else ()
+    return own + tuple(frame.symbol for frame in event.trace) or None
+
+
+def _modules(event: Signature) -> Value:
+    tags = (event.module, *(frame.module for frame in event.trace))
+    known = tuple(dict.fromkeys(tag for tag in tags if tag is not None))
+    return known or None
+
+
+_FACTS = (
+    Fact("kind", "text", "The kind of crash.", _event(lambda e: e.kind), "kind", closed=KINDS),
+    Fact("message", "text", "The event's head line as logged.", _event(lambda e: e.message), "message"),
+    Fact("symbol", "text", "The function in which the CPU stood.", _event(lambda e: e.symbol), "symbol", selective=True),
+    Fact(
+        "offset", "integer", "Offset in the printed function; differs from build to build.",
+        _event(lambda e: e.offset), "symbol", hexadecimal=True, in_signature=False,
+    ),
+    Fact(
+        "size", "integer", "Size of the printed function; differs from build to build.",
+        _event(lambda e: e.size), "symbol", hexadecimal=True, in_signature=False,
+    ),
+    Fact(
+        "module", "text", 'Module of the function, "" for the kernel proper. A driver may be built in.',
+        _event(lambda e: e.module), "symbol",
+    ),
+    Fact(
+        "culprit", "text", "The first function of symbol and trace that is no helper.",
+        _event(lambda e: e.culprit.symbol if e.culprit else None), "symbol", selective=True,
+    ),
+    Fact(
+        "culprit-module", "text", "Module of the culprit.",
+        _event(lambda e: e.culprit.module if e.culprit else None), "symbol",
+    ),
+    Fact(
+        "frame", "text", "A function in the trace or where the CPU stood.",
+        _event(_frames), "trace", many=True, selective=True,
+    ),
+    Fact("frame-module", "text", "A module with a function in the trace.", _event(_modules), "trace", many=True),
+    Fact(
+        "address", "integer", "The faulting address (CR2, or what the head line says).",
+        _event(lambda e: e.address), "address", hexadecimal=True,
+    ),
+    Fact("access", "text", "What the faulting access was.", _event(lambda e: e.access), "access", closed=ACCESSES),
+    Fact("context", "text", "In which context the CPU was.", _event(lambda e: e.context if e.context != "unknown" else None),
+         "context", closed=CONTEXTS),
+    Fact("cpu", "integer", "Number of the CPU.", _event(lambda e: e.cpu), "cpu"),
+    Fact("pid", "integer", "Process id of the current task.", _event(lambda e: e.pid), "pid"),
+    Fact("comm", "text", "Name of the current task.", _event(lambda e: e.comm), "comm"),
+    Fact("source-line", "text", "File and line that a BUG or WARNING printed.", _event(lambda e: e.source_line), "source_line"),
+    Fact("instruction", "text", "The faulting instruction, decoded.", _event(lambda e: e.instruction.text if e.instruction else None), "code"),
+    Fact(
+        "release", "text", "The kernel's release, as uname -r prints it.",
+        lambda s: (s.event.release if s.event else None) or s.incident.kernel.release,
+    ),
+    Fact("arch", "text", "The architecture, as uname -m prints it.", lambda s: s.incident.kernel.arch),
+    Fact("product", "text", "The product that the kernel belongs to (kb/products.yaml).", lambda s: s.incident.kernel.product),
+    Fact("stream", "text", "The product's line that the kernel belongs to.", lambda s: s.incident.kernel.stream),
+    Fact("taint", "text", "A taint letter of the kernel.", lambda s: s.incident.kernel.taint, many=True),
+    Fact("hardware", "text", 'The "Hardware name:" line.', lambda s: s.incident.machine.hardware),
+    Fact("hypervisor", "text", "The hypervisor's short name.", lambda s: s.incident.machine.hypervisor),
+)  # fmt: skip
+
+FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACTS}
+"""All facts by name."""
+
+SELECTIVE: tuple[Fact, ...] = tuple(fact for fact in _FACTS if fact.selective)
+
+
+def selective_values(scene: Scene) -> Iterator[tuple[str, str]]:
+    """The pairs (fact name, value) of a scene by which candidate rules are looked up."""
+    for fact in SELECTIVE:
+        value = fact.read(scene)
+        if isinstance(value, tuple):
+            for one in value:
+                yield fact.name, str(one)
+        elif value is not None:
+            yield fact.name, str(value)

@@ -1,0 +1,131 @@
+"""Reads probe files: kb/probes/<module>.yaml, each one probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kbmatch.engine.document import Mapping, Node, Problems, Reader, Scalar, Sequence
+from kbmatch.engine.errors import KnowledgeError
+from kbmatch.engine.probe import MemberLayout, Probe, ProbeField, RegisterRoot
+from kbmatch.kb.store.c_expressions import ExpressionError, parse_expression
+from kbmatch.kb.store.yaml_reader import read_yaml
+
+_KEYS = ("format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts")
+_REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
+ARCHES = ("x86_64", "aarch64")
+
+
+def load_probe(node: Node, problems: Problems) -> Probe | None:
+    """The probe, or None after noting what is wrong with it."""
+    before = len(problems.diagnostics)
+    if not isinstance(node, Mapping):
+        problems.add(node, "not-a-probe", "a probe file holds one mapping with the key 'format'")
+        return None
+    reader = Reader(node, problems, "a probe")
+    reader.check_keys(_KEYS, _REQUIRED)
+    if (version := reader.integer("format")) is not None and version != 1:
+        problems.add(node, "format", "this kbmatch reads probes of format 1")
+    probe = Probe(
+        id=reader.text("id") or "",
+        module=reader.text("module") or "",
+        variable=reader.text("variable") or "",
+        type_name=reader.text("record-type") or "",
+        roots=tuple(_root(item, problems) for item in reader.mappings("roots")),
+        record=tuple(_record(reader)),
+        layouts=_layouts(reader),
+        pointers=_strings(reader, "pointers"),
+    )
+    return probe if len(problems.diagnostics) == before else None
+
+
+def load_probe_files(paths: Iterable[Path]) -> tuple[Probe, ...]:
+    """All probes of the files. Raises KnowledgeError with everything that is wrong in any of them."""
+    problems = Problems()
+    probes: list[Probe] = []
+    for path in paths:
+        try:
+            probe = load_probe(read_yaml(path), problems)
+        except KnowledgeError as error:
+            problems.diagnostics.extend(error.diagnostics)
+            continue
+        if probe is not None:
+            probes.append(probe)
+    if problems.diagnostics:
+        raise KnowledgeError(problems.diagnostics)
+    return tuple(probes)
+
+
+def _root(node: Mapping, problems: Problems) -> RegisterRoot:
+    reader = Reader(node, problems, "a root")
+    reader.check_keys(("registers", "as"), ("registers", "as"))
+    registers = node.get("registers")
+    named: dict[str, tuple[str, ...]] = {}
+    if isinstance(registers, Mapping):
+        part = Reader(registers, problems, "'registers'")
+        part.check_keys(ARCHES)
+        named = {arch: part.texts(arch) for arch in registers.keys()}  # noqa: SIM118 - not a dict
+    elif registers is not None:
+        problems.add(registers, "bad-value", "'registers' maps an architecture to a list of registers")
+    return RegisterRoot(named, _pointee(reader.text("as") or ""))
+
+
+def _pointee(type_name: str) -> str:
+    return type_name.rstrip("* ").strip()
+
+
+def _record(reader: Reader) -> Iterable[ProbeField]:
+    record = reader.node.get("record")
+    if not isinstance(record, Mapping):
+        if record is not None:
+            reader.problems.add(record, "bad-value", "'record' maps field names to C expressions")
+        return
+    for name, value in record.entries:
+        type_, text_node = "integer", value
+        if isinstance(value, Mapping):
+            part = Reader(value, reader.problems, "a field")
+            part.check_keys(("text",), ("text",))
+            type_, text_node = "text", value.get("text") or value
+        if not isinstance(text_node, Scalar) or not isinstance(text_node.value, str):
+            reader.problems.add(value, "bad-value", "a field is a C expression in quotes, or {text: expression}")
+            continue
+        try:
+            expression = parse_expression(text_node.value)
+        except ExpressionError as error:
+            reader.problems.add(text_node, "bad-expression", f"{text_node.value!r}: {error}")
+            continue
+        yield ProbeField(str(name.value), type_, expression, text_node.value)
+
+
+def _strings(reader: Reader, key: str) -> dict[str, str]:
+    node = reader.node.get(key)
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        reader.problems.add(node, "bad-value", f"{key!r} maps names to strings")
+        return {}
+    part = Reader(node, reader.problems, repr(key))
+    return {name: text for name in node.keys() if (text := part.text(name)) is not None}  # noqa: SIM118
+
+
+def _layouts(reader: Reader) -> dict[str, dict[str, MemberLayout]]:
+    node = reader.node.get("layouts")
+    found: dict[str, dict[str, MemberLayout]] = {}
+    if node is None:
+        return found
+    if not isinstance(node, Mapping):
+        reader.problems.add(node, "bad-value", "'layouts' maps a struct to its members")
+        return found
+    for struct, members in node.entries:
+        placed: dict[str, MemberLayout] = {}
+        if isinstance(members, Mapping):
+            for member, place in members.entries:
+                numbers = [i.value for i in place.items if isinstance(i, Scalar)] if isinstance(place, Sequence) else []
+                if len(numbers) == 2 and all(type(n) is int and 0 <= n < 1 << 16 for n in numbers):
+                    placed[str(member.value)] = MemberLayout(*(int(n) for n in numbers if isinstance(n, int)))
+                else:
+                    reader.problems.add(place, "bad-value", "a member is [OFFSET, SIZE] in bytes")
+        else:
+            reader.problems.add(members, "bad-value", "a struct maps members to [OFFSET, SIZE]")
+        found[str(struct.value)] = placed
+    return found
