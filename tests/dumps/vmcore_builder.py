@@ -12,14 +12,46 @@ from pathlib import Path
 from dumps.guest import PAGE, Guest, Record, build_guest
 
 __all__ = [
-    "Guest", "Record", "build_guest", "elf_bytes", "flatten", "kdump_bytes", "write_elf", "write_kdump","
-    " "xen_bytes",
-]  # fmt: skip
+    "Guest",
+    "Record",
+    "build_guest",
+    "elf_bytes",
+    "flatten",
+    "kdump_bytes",
+    "write_elf",
+    "write_kdump",
+    "xen_bytes",
+]
 
 X86_ORDER = (
-    "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi",
-    "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
-)  # fmt: skip
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "rbp",
+    "rbx",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "rax",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+    "orig_rax",
+    "rip",
+    "cs",
+    "eflags",
+    "rsp",
+    "ss",
+    "fs_base",
+    "gs_base",
+    "ds",
+    "es",
+    "fs",
+    "gs",
+)
 
 
 def note(name: bytes, kind: int, desc: bytes) -> bytes:
@@ -37,7 +69,26 @@ def prstatus(registers: dict[str, int], pid: int = 1) -> bytes:
 
 def qemu_state(registers: dict[str, int]) -> bytes:
     """QEMU's note of one CPU: general registers, IDTR, control registers."""
-    order = "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags".split()
+    order = [
+        "rax",
+        "rbx",
+        "rcx",
+        "rdx",
+        "rsi",
+        "rdi",
+        "rsp",
+        "rbp",
+        "r8",
+        "r9",
+        "r10",
+        "r11",
+        "r12",
+        "r13",
+        "r14",
+        "r15",
+        "rip",
+        "eflags",
+    ]
     desc = struct.pack("<II", 1, 440) + struct.pack("<18Q", *(registers.get(n, 0) for n in order))
     desc += bytes(240)
     desc += struct.pack("<5Q", *(registers.get(n, 0) for n in ("cr0", "cr1", "cr2", "cr3", "cr4")))
@@ -72,8 +123,22 @@ def elf_bytes(guest: Guest, *, layout: str = "kdump", vmcoreinfo: bool = True, q
     sections = layout == "qemu"
     phoff = 192 if sections else 64
     header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header += struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, phoff, 64 if sections else 0, 0, 8 if sections else 64, 56,
-                          len(pieces) + 1, 64 if sections else 0, 2 if sections else 0, 1 if sections else 0)  # fmt: skip
+    header += struct.pack(
+        "<HHIQQQIHHHHHH",
+        4,
+        62,
+        1,
+        0,
+        phoff,
+        64 if sections else 0,
+        0,
+        8 if sections else 64,
+        56,
+        len(pieces) + 1,
+        64 if sections else 0,
+        2 if sections else 0,
+        1 if sections else 0,
+    )
     offset = phoff + 56 * (len(pieces) + 1)
     table = struct.pack("<IIQQQQQQ", 4, 0, offset, 0, 0, len(notes), len(notes), 0)
     offset += len(notes)
@@ -106,8 +171,19 @@ def kdump_bytes(
     names = ("Linux", "crashbox", guest.release, "#1 SMP test", "x86_64", "(none)") if utsname else ("",) * 6
     header = b"KDUMP   " + struct.pack("<i", version) + b"".join(n.encode().ljust(65, b"\0") for n in names)
     header = header.ljust(408, b"\0") + bytes(16)
-    header += struct.pack("<IiiIIIIIIi", status, PAGE, 1, 2 * bitmap_blocks, max_mapnr if version < 6 or utsname else 0,
-                          0, 0, 0, 0, max(1, len(guest.registers)))  # fmt: skip
+    header += struct.pack(
+        "<IiiIIIIIIi",
+        status,
+        PAGE,
+        1,
+        2 * bitmap_blocks,
+        max_mapnr if version < 6 or utsname else 0,
+        0,
+        0,
+        0,
+        0,
+        max(1, len(guest.registers)),
+    )
     notes = notes_of(guest, vmcoreinfo)
     start, end = window or (0, max_mapnr)
     data_start = PAGE * (2 + 2 * bitmap_blocks)
@@ -123,9 +199,23 @@ def kdump_bytes(
         descriptors += struct.pack("<qIIQ", position + len(data), len(packed), flags, 0)
         data += packed
     tail = position + len(data)
-    sub = struct.pack("<qiiQQQQQQQQQQQ", guest.phys_base, 31, int(window is not None), start, end,
-                      tail if vmcoreinfo else 0, len(guest.vmcoreinfo) if vmcoreinfo else 0,
-                      tail + len(guest.vmcoreinfo), len(notes), 0, 0, start, end, max_mapnr)  # fmt: skip
+    sub = struct.pack(
+        "<qiiQQQQQQQQQQQ",
+        guest.phys_base,
+        31,
+        int(window is not None),
+        start,
+        end,
+        tail if vmcoreinfo else 0,
+        len(guest.vmcoreinfo) if vmcoreinfo else 0,
+        tail + len(guest.vmcoreinfo),
+        len(notes),
+        0,
+        0,
+        start,
+        end,
+        max_mapnr,
+    )
     bitmap = bytearray(PAGE * bitmap_blocks)
     for pfn in guest.pages:
         bitmap[pfn >> 3] |= 1 << (pfn & 7)
@@ -173,7 +263,23 @@ def xen_bytes(
     notes += note(b"Xen", 0x2000002, bytes(1272)) + note(b"Xen", 0x2000003, struct.pack("<Q", 1))
     registers = (guest.registers or [{"rip": guest.text + 0x10, "rsp": guest.text + 0x19000}])[0]
     context = bytearray(0x1430)
-    order = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi".split()
+    order = [
+        "r15",
+        "r14",
+        "r13",
+        "r12",
+        "rbp",
+        "rbx",
+        "r11",
+        "r10",
+        "r9",
+        "r8",
+        "rax",
+        "rcx",
+        "rdx",
+        "rsi",
+        "rdi",
+    ]
     struct.pack_into("<15Q", context, 520, *(registers.get(n, 0) for n in order))
     struct.pack_into("<Q", context, 648, registers.get("rip", 0))
     struct.pack_into("<Q", context, 672, registers.get("rsp", 0))
@@ -202,8 +308,9 @@ def xen_bytes(
     for name, sh_type, size, body in bodies:
         if name == b".xen_pages":
             blob = blob.ljust((offset + len(blob) + PAGE - 1 & -PAGE) - offset, b"\0")
-        rows[name] = struct.pack("<IIQQQQIIQQ", names.index(name), sh_type, 0, 0, offset + len(blob), len(body), 0, 0,
-                                 0, size)  # fmt: skip
+        rows[name] = struct.pack(
+            "<IIQQQQIIQQ", names.index(name), sh_type, 0, 0, offset + len(blob), len(body), 0, 0, 0, size
+        )
         blob += body
     table += rows[b".shstrtab"] + b"".join(row for name, row in rows.items() if name != b".shstrtab")
     header = b"\x7fELF\x02\x01\x01\0\x01".ljust(16, b"\0")
