@@ -167,10 +167,12 @@ def _check_line(version_range: VersionRange, product: Product) -> list[str]:
     problems = []
     if version_range.branch is not None:
         problems.append(f"branch is for product {UPSTREAM} only: {product.id} has streams")
-    known = ", ".join(s.id for s in product.streams) or "none"
-    if version_range.stream is not None and product.stream(version_range.stream) is None:
+    known = ", ".join(s.id for s in product.streams) or (
+        product.stream_form.pattern if product.stream_form else "none"
+    )
+    if version_range.stream is not None and not product.knows_stream(version_range.stream):
         problems.append(f"unknown stream {version_range.stream!r} of {product.id} (known: {known})")
-    if version_range.stream is None and len(product.streams) > 1 and not product.sequential:
+    if version_range.stream is None and product.has_several_streams and not product.sequential:
         problems.append(f"{product.id} has several streams: name the stream of the range (known: {known})")
     return problems
 
@@ -191,9 +193,8 @@ def _judge_vendor(spans: list[_Span], product: Product, kernel: Kernel) -> Versi
     if running is None:
         missing = "package version" if product.scheme == "dpkg" else "release"
         return answer(VersionStatus.UNKNOWN, f"the {missing} of this {product.name} kernel is not known")
-    several = len(product.streams) > 1
     lines = [s for s in spans if s.range.stream is not None and s.range.stream == stream]
-    if not lines and (product.sequential or not several):
+    if not lines and (product.sequential or not product.has_several_streams):
         lines = [s for s in spans if s.range.stream is None]
     if not lines:
         return answer(VersionStatus.UNKNOWN, _unlisted(spans, product, stream))
@@ -203,7 +204,10 @@ def _judge_vendor(spans: list[_Span], product: Product, kernel: Kernel) -> Versi
         return answer(VersionStatus.UNKNOWN, f"the versions known for {place} cannot be compared")
 
     def at_or_after(bound: str) -> bool:
-        return compare(product.scheme, running, strip_suffixes(product.scheme, bound)) >= 0
+        bare = strip_suffixes(product.scheme, bound)
+        if product.hidden_rebuild and bare.startswith(f"{running}."):
+            return True  # the release lacks the last number of the package, which is 1 or more
+        return compare(product.scheme, running, bare) >= 0
 
     inside = [s for s in ordered if s.range.introduced == ALWAYS or at_or_after(s.range.introduced)]
     hit = [s for s in inside if s.range.fixed is None or not at_or_after(s.range.fixed)]

@@ -24,9 +24,9 @@ LINUX_STABLE = "linux-stable"
 FIELDS: tuple[str, ...] = ("release", "build", "package_version")
 """What a pattern may look at; `build` is the version text ("#1 SMP ...") and the banner, one after the other."""
 
-GROUPS: tuple[str, ...] = ("package_version", "abi", "upload", "base", "rc", "stream")
+GROUPS: tuple[str, ...] = ("package_version", "abi", "upload", "base", "rc", "stream", "flavour")
 """Named groups that a reading pattern may have. `abi` and `upload` join to a package version ("5.15.0-91" and
-"101"), `base` and `rc` to the upstream base."""
+"101"), `base` and `rc` to the upstream base, `stream` and `flavour` to a stream ("5.15" and "aws")."""
 
 _LIMITS = {"release": 128, "build": 1024, "package_version": 128}
 
@@ -50,12 +50,11 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One line of a product: a minor release, an update, a series. `dist` is the dist tag of its packages."""
+    """One line of a product: a minor release, an update, a series."""
 
     id: str
     name: str
     patterns: tuple[Pattern, ...] = ()
-    dist: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,11 @@ class Product:
     """A vendor's kernel.
 
     `scheme` is that of its package versions. `tracks` is "linux-stable" where the kernel carries the true stable
-    number, else None. `family` is the product whose versions it shares (AlmaLinux 8 those of RHEL 8). `sequential`:
-    its streams follow each other on one line, so that a range without a stream makes sense. `rolling`: a fix in a
-    newer upstream series reaches its users. `dists` are the dist tags that its packages may have.
+    number, else None. `family` is the product whose versions it shares (AlmaLinux 8 those of RHEL 8). `streams` are
+    its lines; where they are too many to list (Fedora's releases), `stream_form` is what their ids look like.
+    `sequential`: they follow each other on one line, so that a range without a stream makes sense. `rolling`: a fix
+    in a newer upstream series reaches its users. `hidden_rebuild`: the release lacks the package's last number (SUSE).
+    `dists` are the dist tags that its packages may have.
     """
 
     id: str
@@ -89,8 +90,10 @@ class Product:
     recognise: tuple[Pattern, ...] = ()
     read: tuple[Pattern, ...] = ()
     streams: tuple[Stream, ...] = ()
+    stream_form: re.Pattern[str] | None = None
     sequential: bool = False
     rolling: bool = False
+    hidden_rebuild: bool = False
     package: str | None = None
     dists: tuple[str, ...] = ()
     commands: Commands = field(default_factory=Commands)
@@ -102,9 +105,16 @@ class Product:
         """Whether upstream's ranges hold for it, by its upstream base."""
         return self.id == UPSTREAM or self.tracks == LINUX_STABLE
 
-    def stream(self, stream_id: str | None) -> Stream | None:
-        """Return the stream of that id, None if the product has none such."""
-        return next((s for s in self.streams if s.id == stream_id), None)
+    @property
+    def has_several_streams(self) -> bool:
+        """Whether a range must say which line it is about."""
+        return self.stream_form is not None or len(self.streams) > 1
+
+    def knows_stream(self, stream_id: str) -> bool:
+        """Whether the product has a stream of that id."""
+        if any(s.id == stream_id for s in self.streams):
+            return True
+        return self.stream_form is not None and self.stream_form.fullmatch(stream_id[:40]) is not None
 
     def stream_of(self, kernel: Kernel) -> str | None:
         """Return the id of the first stream whose patterns fit the kernel, None if none does."""
@@ -211,8 +221,9 @@ class Products:
             upstream_base=kernel.upstream_base or _upstream_base(product, kernel, groups),
         )
         stream = kernel.stream or product.stream_of(filled)
-        if stream is None and not product.streams:
-            stream = groups.get("stream")
+        if stream is None and "stream" in groups:
+            stream = "-".join(groups[name] for name in ("stream", "flavour") if name in groups)
+            stream = stream if product.knows_stream(stream) else None
         return replace(filled, stream=stream)
 
 

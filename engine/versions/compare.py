@@ -35,6 +35,7 @@ _RPM_DIST = re.compile(
 _SUSE_FLAVOUR = re.compile(
     r"-(?:default|preempt|azure|rt|rt_debug|debug|kvmsmall|64kb|vanilla|xen|pae|desktop|trace)\Z"
 )
+_UBUNTU_BACKPORT = re.compile(r"~[12][0-9]\.(?:04|10)(?:\.[0-9]{1,2})?\Z")
 _DEB_FLAVOUR = re.compile(
     r"-(?:(?:rt|cloud|grsec)-)?(?:amd64|arm64(?:-16k)?|i386|686(?:-pae)?|armmp(?:-lpae)?|armhf|powerpc64le|ppc64el"
     r"|s390x|riscv64|loong64|generic(?:-64k|-lpae)?|lowlatency(?:-64k)?|virtual|server|aws|azure|gcp|gke|gkeop|kvm"
@@ -64,15 +65,15 @@ def strip_suffixes(scheme: str, text: str) -> str:
     """Return `text` without what names a build rather than a version.
 
     rpm: architecture, variant, dist tag (.x86_64, +debug, .el7uek, .el8_8, .fc41, .amzn2, -default): rules and
-    advisories give versions with and without them. dpkg: the flavour (-generic, -amd64, -cloud-amd64). upstream:
-    nothing, there a suffix tells.
+    advisories give versions with and without them. dpkg: the flavour (-generic, -amd64, -cloud-amd64) and
+    Ubuntu's mark of a newer kernel built for an older release (~20.04.1). upstream: nothing, there a suffix tells.
     """
     if scheme == "rpm":
         text = _SUSE_FLAVOUR.sub("", text)
         text = _RPM_TAIL.sub("", _RPM_TAIL.sub("", text))
         return _RPM_DIST.sub("", text)
     if scheme == "dpkg":
-        return _DEB_FLAVOUR.sub("", text)
+        return _UBUNTU_BACKPORT.sub("", _DEB_FLAVOUR.sub("", text))
     _for(_VALID, scheme)
     return text
 
