@@ -95,7 +95,7 @@ class _Events:
         if event.tag is not None:
             self._problems.add(mark, "yaml-tag", f"tags like {event.tag} are not allowed")
         if isinstance(event, yaml.ScalarEvent):
-            quoted = event.style is not None
+            quoted = bool(event.style)  # the C parser gives "" for plain, the Python one None
             value = event.value if quoted else _plain(self._loader, event.value)
             return Scalar(value, mark, quoted)
         if isinstance(event, yaml.SequenceStartEvent):
