@@ -1,0 +1,114 @@
+"""
+The faulting instruction, from the bytes of an oops's Code: line, decoded by capstone.
+
+x86 puts the byte at the instruction pointer in angle brackets (arch/x86/kernel/dumpstack.c, show_opcodes; older
+kernels show 43 or 20 bytes before and 21 after), arm64 the 32-bit word in parentheses (arch/arm64/kernel/traps.c,
+dump_kernel_instr; words, not bytes).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from kbmatch.engine.signature import Instruction
+
+_MASK = (1 << 64) - 1
+_X86_MARK = re.compile(r"<([0-9a-f]{2})>((?: [0-9a-f]{2}){0,15})")
+_ARM64_MARK = re.compile(r"\(([0-9a-f]{8})\)")
+
+
+@lru_cache(maxsize=4)
+def _disassembler(arch: str) -> Any:
+    import capstone
+
+    if arch == "arm64":
+        engine = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+    else:
+        engine = capstone.Cs(
+            capstone.CS_ARCH_X86, capstone.CS_MODE_64 if arch == "x86_64" else capstone.CS_MODE_32
+        )
+    engine.detail = True
+    return engine
+
+
+def faulting_bytes(code: str, arch: str) -> bytes | None:
+    """The instruction's bytes in memory order, from the marked one on; None without a mark."""
+    low = code.lower()
+    if arch == "arm64":
+        word = _ARM64_MARK.search(low)
+        return bytes.fromhex(word[1])[::-1] if word else None
+    mark = _X86_MARK.search(low)
+    return bytes.fromhex(mark[1] + mark[2].replace(" ", "")) if mark else None
+
+
+def decode_fault(
+    code: str, arch: str, registers: Mapping[str, int | None], address: int | None
+) -> Instruction | None:
+    """
+    The instruction at the mark of a Code: line, and whether its memory operand explains `address`.
+
+    `arch` is x86_64, i386 or arm64; None is returned for others, without a mark, or if the bytes decode to nothing.
+    Never raises: the line may be damaged.
+    """
+    if arch not in ("x86_64", "i386", "arm64"):
+        return None
+    raw = faulting_bytes(code, arch)
+    if not raw:
+        return None
+    insn = next(iter(_disassembler(arch).disasm(raw, 0, 1)), None)
+    if insn is None:
+        return None
+    text = f"{insn.mnemonic} {insn.op_str}".strip()
+    best: Instruction | None = None
+    for base, displacement, effective in _memory_operands(insn, arch, registers):
+        explains = None
+        if effective is not None and address is not None:
+            width = 0xFFFFFFFF if arch == "i386" else _MASK
+            explains = effective & width == address & width
+        found = Instruction(text, base, displacement, explains)
+        if explains:
+            return found
+        best = best or found
+    return best or Instruction(text)
+
+
+def _is_memory(kind: int) -> bool:
+    import capstone
+
+    # capstone 5 has one value, 6 made it a flag.
+    return bool(kind == capstone.CS_OP_MEM or (capstone.CS_OP_MEM >= 0x80 and kind & capstone.CS_OP_MEM))
+
+
+def _memory_operands(
+    insn: Any, arch: str, registers: Mapping[str, int | None]
+) -> list[tuple[str | None, int, int | None]]:
+    """(base register, displacement, effective address or None) of each memory operand, lea and prefetch left out."""
+    if insn.mnemonic in ("lea", "nop", "nopw", "nopl"):
+        return []
+    found: list[tuple[str | None, int, int | None]] = []
+    for operand in insn.operands:
+        if not _is_memory(operand.type):
+            continue
+        memory = operand.mem
+        base = insn.reg_name(memory.base) if memory.base else None
+        index = insn.reg_name(memory.index) if memory.index else None
+        scale = getattr(memory, "scale", 1) or 1
+        if (
+            arch == "x86_64"
+            and getattr(memory, "segment", 0)
+            and insn.reg_name(memory.segment) in ("fs", "gs")
+        ):
+            found.append((base, memory.disp, None))
+            continue
+        parts = [memory.disp]
+        known = base != "rip"
+        for name, factor in ((base, 1), (index, scale)):
+            if name and name not in ("rip", "riz", "eiz", "xzr"):
+                value = registers.get(name)
+                known = known and value is not None
+                parts.append((value or 0) * factor)
+        found.append((base, memory.disp, sum(parts) & _MASK if known else None))
+    return found

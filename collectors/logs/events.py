@@ -1,0 +1,279 @@
+"""From reports to Signatures: kind, place, address, access, trace - and which event ended the kernel."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from kbmatch.collectors.logs.grouping import OOPS_KINDS, reason_kind
+from kbmatch.collectors.logs.header import arch_of_name
+from kbmatch.collectors.logs.report import Body, Draft, chosen_section, context_of, read_body
+from kbmatch.collectors.logs.tasks import hung_tasks
+from kbmatch.engine.kinds import NULL_DEREF_LIMIT
+from kbmatch.engine.signature import Frame, Instruction, Signature
+from kbmatch.engine.symbols import parse_location
+
+_FAULTS = frozenset(("null-deref", "page-fault"))
+_DECODABLE = ("x86_64", "i386", "arm64")
+_WHERE_SOURCE = re.compile(r"\(([^()\s]+:\d+)[^)]*\)|\s([\w./+-]+\.[chSs]:\d+)\b")
+_PROTECTOR = re.compile(r"stack-protector: Kernel stack is corrupted in: (?P<printed>.*)")
+
+
+def event_arch(body: Body) -> str | None:
+    """The architecture that a report shows: by its release, its program counter's line or its registers' names."""
+    release = (body.cpu_line and body.cpu_line.release) or (body.release_line and body.release_line.release)
+    named = arch_of_name(release) if release else None
+    if named:
+        return named
+    if body.arch == "arm" and "x0" in body.registers:
+        return "arm64"
+    if body.arch == "x86_64" and "eax" in body.registers:
+        return "i386"
+    return body.arch
+
+
+def signature_of(draft: Draft) -> tuple[Signature, Body]:
+    """The Signature of one report (not yet marked fatal, without culprit) and what its lines say."""
+    body = read_body(draft)
+    match, line = draft.strongest
+    groups: dict[str, str] = {}
+    for other, _ in draft.heads:
+        for key, value in other.groups.items():
+            groups.setdefault(key, value)
+    groups.update(match.groups)
+    kind = match.head.kind
+    if kind == "panic":
+        kind = reason_kind(groups.get("reason", ""))
+    frames, marks, cut = chosen_section(body, kind)
+    printed, address_of_ip = _place(draft, body, groups, frames, cut, kind)
+    symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
+    address = _address(body, groups, kind)
+    kind = _refined(kind, draft, body, groups, address)
+    access = _access(body, groups, kind, event_arch(body))
+    registers: dict[str, int | None] = {}
+    if body.where is not None and kind_has_registers(body):
+        counter = _COUNTER.get(event_arch(body) or "", "rip")
+        registers[counter] = address_of_ip
+    registers.update(body.registers)
+    cpu_line = body.cpu_line
+    cpu = cpu_line.cpu if cpu_line else None
+    if cpu is None:
+        cpu = body.first_cpu if body.first_cpu is not None else _int(groups.get("cpu") or groups.get("cpu2"))
+    pid = cpu_line.pid if cpu_line and cpu_line.comm is not None else None
+    comm = cpu_line.comm if cpu_line else None
+    if comm is None:
+        comm, pid = (groups.get("comm") or None), _int(groups.get("pid")) if pid is None else pid
+        if comm is None and body.task:
+            comm, pid = body.task
+    tasks = hung_tasks(draft) if kind == "hung-task" else ()
+    if kind == "hung-task":
+        cpu, pid, comm = None, None, None
+        if tasks and tasks[0].trace:
+            frames = list(tasks[0].trace)
+            marks = [None] * len(frames)
+            top = next((f for f in frames if f.reliable), frames[0])
+            printed, symbol, offset, size, module = top.printed, top.symbol, top.offset, top.size, top.module
+    event = Signature(
+        kind=kind,
+        message=line.text,
+        line=line.number,
+        time=line.time,
+        cpu=cpu,
+        pid=pid,
+        comm=comm,
+        context=context_of(frames, marks, body.caller),
+        symbol=symbol,
+        printed=printed,
+        offset=offset,
+        size=size,
+        module=module,
+        address=address,
+        access=access,
+        registers=registers,
+        code=body.code,
+        instruction=_instruction(body, registers, address, access),
+        source_line=_source(groups, printed, body),
+        tasks=tasks,
+        trace=tuple(frames),
+    )
+    return event, body
+
+
+_COUNTER = {
+    "x86_64": "rip",
+    "i386": "eip",
+    "arm64": "pc",
+    "arm": "pc",
+    "ppc64le": "nip",
+    "ppc64": "nip",
+    "riscv64": "epc",
+    "s390x": "psw",
+}
+
+
+def kind_has_registers(body: Body) -> bool:
+    """Whether a kernel register block was read, so that the program counter belongs among the registers."""
+    return bool(body.registers)
+
+
+def _int(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
+
+
+def _place(
+    draft: Draft, body: Body, groups: dict[str, str], frames: list[Frame], cut: object, kind: str
+) -> tuple[str | None, int | None]:
+    """(printed location, address if printed) of where the CPU stood."""
+    where = body.where
+    address = where.address if where else None
+    if kind == "lockdep":
+        return body.lock_at, address
+    for match, _ in reversed(draft.heads):
+        printed = match.groups.get("printed")
+        if printed and "+0x" in printed:
+            return _trimmed(printed), address
+    if where is not None and where.printed:
+        return _trimmed(where.printed), address
+    for text in [m.groups.get("reason", "") for m, _ in [*draft.heads, *draft.panics]]:
+        protector = _PROTECTOR.match(text)
+        if protector:
+            return _trimmed(protector["printed"]), address
+    for match, _ in reversed(draft.heads):
+        printed = match.groups.get("printed")
+        if printed and re.match(r"[A-Za-z_][\w.]*(?: \(|$|\s)", printed):
+            return _trimmed(printed), address
+    return None, address
+
+
+def _trimmed(printed: str) -> str:
+    """A location without what follows it on the line: "()" of old WARNINGs, file names of decoded logs."""
+    match = re.match(r"([^\s(]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[\w.-]+[^\]]{0,60}\])?)", printed)
+    if match:
+        return match[1]
+    return printed.removesuffix("()").strip()
+
+
+def _address(body: Body, groups: dict[str, str], kind: str) -> int | None:
+    given = groups.get("address")
+    if given is not None:
+        return int(given, 16) & 0xFFFFFFFFFFFFFFFF
+    if body.address is not None:
+        return body.address
+    if kind in _FAULTS or kind in ("stack-overflow", "double-fault"):
+        if body.last_cr2 is not None:
+            return body.last_cr2
+        for name in ("cr2", "dar", "badaddr"):
+            value = body.registers.get(name)
+            if value is not None:
+                return value
+    return None
+
+
+def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], address: int | None) -> str:
+    """The kind, after what only the whole report tells."""
+    if kind in _FAULTS and address is not None:
+        kind = "null-deref" if address < NULL_DEREF_LIMIT else "page-fault"
+    if kind == "other" and groups.get("what", "").lower().startswith(("oops", "kernel access")):
+        kind = "page-fault"
+    if kind == "warning":
+        file = groups.get("file", "")
+        text = groups.get("printed", "")
+        if file.endswith("lib/refcount.c") or "lib/refcount.c:" in file or text.startswith("refcount_"):
+            kind = "refcount"
+        elif "lib/list_debug.c:" in file:
+            kind = "list-corruption"
+        elif "mm/usercopy.c:" in file:
+            kind = "usercopy"
+    crash = (body.where.printed or "") if body.where else ""
+    if kind in _FAULTS and crash.startswith("sysrq_handle_crash"):
+        kind = "sysrq"
+    return kind
+
+
+def _access(body: Body, groups: dict[str, str], kind: str, arch: str | None) -> str | None:
+    """read, write or exec, from the text or from the architecture's error code."""
+    named = groups.get("access")
+    if body.access:
+        return body.access
+    if named:
+        return {"read": "read", "write": "write", "data": None}.get(named, "exec")
+    code = groups.get("code")
+    if kind not in ("null-deref", "page-fault", "stack-overflow", "sysrq") or not code:
+        return None
+    try:
+        value = int(code, 16)
+    except ValueError:
+        return None
+    if arch in ("x86_64", "i386", None):
+        # arch/x86/include/asm/trap_pf.h: bit 1 write, bit 4 instruction fetch
+        return "exec" if value & 0x10 else "write" if value & 2 else "read"
+    if arch == "arm64":
+        # arch/arm64/include/asm/esr.h: exception class in bits 26-31, WnR bit 6
+        group = value >> 26 & 0x3F
+        if group in (0x20, 0x21):
+            return "exec"
+        return ("write" if value & 0x40 else "read") if group in (0x24, 0x25) else None
+    if arch == "arm":
+        # arch/arm/mm/fault.h: FSR_WRITE bit 11; bit 31 is set for instruction aborts
+        return "exec" if value & 1 << 31 else "write" if value & 1 << 11 else "read"
+    return None
+
+
+def _instruction(
+    body: Body, registers: dict[str, int | None], address: int | None, access: str | None
+) -> Instruction | None:
+    arch = event_arch(body)
+    if not body.code or arch not in _DECODABLE or access == "exec":
+        return None
+    from kbmatch.collectors.instructions.decode import decode_fault
+
+    return decode_fault(body.code, arch, registers, address)
+
+
+def _source(groups: dict[str, str], printed: str | None, body: Body) -> str | None:
+    if groups.get("file"):
+        return groups["file"].rstrip("!")
+    for text in (printed, body.where.printed if body.where else None):
+        match = _WHERE_SOURCE.search(text) if text else None
+        if match:
+            return match[1] or match[2]
+    return body.source_line
+
+
+def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
+    """
+    The index of the first event of the chain that ended the kernel, None without events.
+
+    In the last boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
+    (within five seconds); else the first oops or BUG; else the first event.
+    """
+    if not events:
+        return None
+    boots = sorted({d.boot for d in drafts}, reverse=True)
+    for boot in boots:
+        here = [i for i, d in enumerate(drafts) if d.boot == boot]
+        ended = next((i for i in here if drafts[i].panics or events[i].kind in ("panic", "sysrq")), None)
+        if ended is not None:
+            return _chain_start(ended, here, events)
+        oops = next((i for i in here if events[i].kind in OOPS_KINDS), None)
+        if oops is not None:
+            return oops
+    return next((i for i, e in enumerate(events) if e.kind in OOPS_KINDS), 0)
+
+
+def _chain_start(ended: int, here: list[int], events: list[Signature]) -> int:
+    start = ended
+    if events[ended].kind not in OOPS_KINDS:
+        return start
+    for i in reversed([i for i in here if i < ended]):
+        before, after = events[i].time, events[start].time
+        close = before is None or after is None or 0 <= after - before <= 5
+        if events[i].kind not in OOPS_KINDS or not close:
+            break
+        start = i
+    return start
+
+
+def with_fatal(events: list[Signature], fatal: int | None) -> list[Signature]:
+    """The events with the fatal one marked."""
+    return [replace(e, fatal=i == fatal) for i, e in enumerate(events)]

@@ -1,0 +1,245 @@
+"""
+From lines to reports: which head begins a crash, which lines belong to it, what only repeats or ends it.
+
+One crash has several first lines (list_del corruption, "kernel BUG at", "invalid opcode: 0000 [#1]"), and a panic
+follows it. Where the log has caller ids, each caller's lines are followed apart, so that reports of several CPUs that
+are printed at once do not mix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kbmatch.collectors.logs.heads import Match, match_head
+from kbmatch.collectors.logs.lines import Line
+from kbmatch.collectors.logs.report import Draft
+
+_BODY = re.compile(
+    r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
+    r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
+)
+_CHAIN_REASON = re.compile(
+    r"Fatal exception|Fatal trap|panic_on_warn|panic_on_|Fatal machine check|Fatal hardware error|softlockup: |Hard LOCKUP|"
+    r"hung_task: |RCU Stall|sysrq triggered|Out of memory|out of memory|.*UBSAN|.*KASAN|.*KFENCE|kernel: |"
+    r"Watchdog detected hard LOCKUP|.*: panic_on|scheduling while atomic|.*panic_on_|corrupted stack end|.*UBSAN|Unrecovered|"
+    r"Machine check|Asynchronous SError|bad mode|Oops|BUG|.*\bfatal\b|NMI: |nmi|Timeout: |.*not synchron|.*set \.\.\.|"
+    r"Aiee, killing interrupt handler|Attempted to kill|system call|Kernel stack overflow|Unhandled|.*check_panic|safe_mode"
+)
+_KIND_OF_REASON = (
+    (re.compile(r"softlockup: "), "soft-lockup"),
+    (re.compile(r"hung_task: "), "hung-task"),
+    (re.compile(r"(?:Watchdog detected )?[Hh]ard LOCKUP"), "hard-lockup"),
+    (re.compile(r"RCU Stall"), "rcu-stall"),
+    (re.compile(r"[Oo]ut of memory|System is deadlocked on memory"), "oom"),
+    (re.compile(r"Fatal [Mm]achine check|Fatal hardware error|Machine check"), "mce"),
+    (re.compile(r"sysrq triggered crash|SysRq"), "sysrq"),
+    (re.compile(r"Kernel stack overflow|kernel stack overflow"), "stack-overflow"),
+)
+OOPS_KINDS = frozenset(
+    [
+        "null-deref",
+        "page-fault",
+        "gpf",
+        "double-fault",
+        "stack-overflow",
+        "divide-error",
+        "invalid-opcode",
+        "bug",
+        "list-corruption",
+        "usercopy",
+        "stack-segment",
+        "alignment",
+        "panic",
+        "sysrq",
+        "mce",
+        "hard-lockup",
+    ]
+)
+_END = "---[ end trace "
+_CUT = "[ cut here ]"
+_NEAR = 15
+_LINES = 3000
+_OPEN = 16
+
+
+class Grouper:
+    """
+    Collects drafts from lines that come in log order. `drafts` are in the order of their first heads.
+
+    `boot` counts "Linux version" banners and is set by the caller. Memory is bounded by `limit` drafts of at most
+    3000 lines; what comes after is counted in `overflow`.
+    """
+
+    def __init__(self, limit: int = 2000) -> None:
+        self.drafts: list[Draft] = []
+        self.boot = 0
+        self.limit = limit
+        self.overflow = 0
+        self._open: dict[str | None, Draft] = {}
+        self._last: Draft | None = None
+        self._cut_at: dict[str | None, int] = {}
+
+    def feed_all(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.feed(line)
+
+    def feed(self, line: Line) -> None:
+        """Take the next line."""
+        text = line.text
+        if not text or line.kernel is False:
+            return
+        match = match_head(text)
+        draft = self._open.get(line.caller)
+        if draft is None and line.caller is None:
+            draft = self._last
+        if match is not None and not self._is_echo(match, draft, line):
+            self._head(match, line, draft)
+            return
+        if draft is None:
+            if _CUT in text:
+                self._cut_at[line.caller] = line.number
+            elif (
+                "NMI backtrace for cpu" in text
+                and self._last is not None
+                and self._last.kind.endswith(("lockup", "stall"))
+            ):
+                self._open[line.caller] = self._last
+                self._last.lines.append(line)
+            return
+        self._body(draft, line)
+
+    def break_off(self) -> None:
+        """A new boot, or a gap in the text: no line that follows belongs to an open report."""
+        self._open.clear()
+        self._last = None
+
+    def _body(self, draft: Draft, line: Line) -> None:
+        text = line.text
+        if len(draft.lines) >= _LINES:
+            draft.dropped += 1
+            return
+        draft.lines.append(line)
+        if not draft.bodied and _BODY.match(text):
+            draft.bodied = True
+        if text.startswith(_END):
+            draft.ended = True
+
+    def _is_echo(self, match: Match, draft: Draft | None, line: Line) -> bool:
+        """Lines inside a report that look like heads but are none."""
+        if draft is None or match.head.role != "report":
+            return False
+        kind = match.head.kind
+        if kind == "other" and match.head.rank == 3 and draft.kind != "other":
+            return True
+        if kind == "other" and match.head.rank == 3:
+            return draft.strongest[0].head.rank >= 3
+        return False
+
+    def _new(self, match: Match, line: Line) -> None:
+        if len(self.drafts) >= self.limit:
+            self.overflow += 1
+            return
+        draft = Draft([(match, line)], boot=self.boot)
+        nth = match.groups.get("nth")
+        draft.nth = int(nth) if nth else None
+        self.drafts.append(draft)
+        if len(self._open) >= _OPEN:
+            self._open.pop(next(iter(self._open)))
+        self._open[line.caller] = draft
+        self._last = draft
+
+    def _join(self, draft: Draft, match: Match, line: Line) -> None:
+        draft.heads.append((match, line))
+        nth = match.groups.get("nth")
+        if nth and draft.nth is None:
+            draft.nth = int(nth)
+        self._open[line.caller] = draft
+        self._last = draft
+
+    def _head(self, match: Match, line: Line, draft: Draft | None) -> None:
+        role, kind = match.head.role, match.head.kind
+        if role == "panic":
+            self._panic(match, line, draft)
+        elif role == "more":
+            if draft is not None and draft.kind == kind:
+                self._body(draft, line)
+        elif draft is None:
+            self._new(match, line)
+        elif self._joins(match, line, draft):
+            self._join(draft, match, line)
+        else:
+            self._new(match, line)
+
+    def _joins(self, match: Match, line: Line, draft: Draft) -> bool:
+        """Whether a head belongs to the open report `draft`."""
+        role, kind = match.head.role, match.head.kind
+        last = draft.heads[-1][1]
+        near = len(draft.lines) < _NEAR * 2 and line.number - last.number <= _NEAR * 4
+        roles = [m.head.role for m, _ in draft.heads]
+        if kind == "hung-task":
+            return draft.kind == "hung-task" and not draft.panics and _soon(last, line, 300)
+        if kind in ("oom", "mce") and draft.kind == kind:
+            return _soon(last, line, 5)
+        if draft.panics or draft.ended:
+            return False
+        if role == "die":
+            return (
+                near
+                and "die" not in roles
+                and not draft.bodied
+                and ("lead" in roles or draft.kind == "sysrq")
+            )
+        if draft.bodied:
+            return (
+                kind == "rcu-stall" == draft.kind and _soon(last, line, 1) and line.number - last.number < 8
+            )
+        if role == "lead":
+            return near and all(r == "lead" for r in roles)
+        if role == "warn":
+            return near and all(r == "lead" for r in roles)
+        if kind == draft.kind and kind in ("kasan", "rcu-stall"):
+            return near
+        return False
+
+    def _panic(self, match: Match, line: Line, draft: Draft | None) -> None:
+        reason = match.groups.get("reason") or match.groups.get("reason2") or ""
+        chain = _CHAIN_REASON.match(reason) is not None
+        target = draft or self._last
+        wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
+        if target is not None and target.kind == "panic":
+            target = target if _soon(target.heads[0][1], line, 2) else None
+        elif target is not None and not chain:
+            target = target if not target.ended and target.bodied is False else None
+        elif target is not None and wanted not in (None, target.kind):
+            target = next(
+                (d for d in reversed(self.drafts[-20:]) if d.kind == wanted and d.boot == self.boot), None
+            )
+        elif (
+            target is not None
+            and reason.startswith(("Fatal exception", "Attempted", "Aiee"))
+            and target.kind not in OOPS_KINDS
+        ):
+            target = next(
+                (d for d in reversed(self.drafts[-20:]) if d.kind in OOPS_KINDS and d.boot == self.boot), None
+            )
+        if target is None:
+            self._new(match, line)
+            return
+        target.panics.append((match, line))
+        if len(target.lines) < _LINES:
+            target.lines.append(line)
+        self._open[line.caller] = target
+        self._last = target
+
+
+def _soon(before: Line, after: Line, seconds: float) -> bool:
+    """Whether two lines are at most so far apart; True where the times are not known."""
+    if before.time is None or after.time is None:
+        return True
+    return abs(after.time - before.time) <= seconds
+
+
+def reason_kind(reason: str) -> str:
+    """The kind of a panic that nothing precedes, by its reason."""
+    return next((k for p, k in _KIND_OF_REASON if p.match(reason)), "panic")

@@ -1,0 +1,127 @@
+"""
+From a line of any log to what the kernel printed: prefixes of consoles, loggers, quotes and tickets come off.
+
+Sources: kernel/printk/printk.c (levels, `[time]`, caller ids `[T12]`/`[C3]`, the /dev/kmsg record "pri,seq,usec,flags;"),
+util-linux dmesg (-T, -x, --time-format), RFC 3164 and RFC 5424 syslog lines, journalctl short formats, Xen's console
+("(d1)", "(XEN)"), Android vendors' CPU and task tags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+
+
+class Line(NamedTuple):
+    """
+    One printed line: where it stands (1-based), its text without prefixes, its time (seconds since boot) and the
+    caller ("T12" a task, "C3" a CPU), both None where not printed. `kernel` is False for lines that another
+    program than the kernel wrote, None where the source does not tell.
+    """
+
+    number: int
+    text: str
+    time: float | None = None
+    caller: str | None = None
+    kernel: bool | None = None
+
+
+_FAST = re.compile(r"\[ *(\d{1,10}\.\d{3,9})\](?:\[ *([TC]\d{1,7})\])? ?")
+_PREFIX = re.compile(
+    r"\s*(?:"
+    r"\[ *(?P<stamp>\d{1,10}\.\d{3,9})\] ?"
+    r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
+    r"|<\d{1,3}c?>"
+    r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
+    r"|(?:[>|] ?)+(?=[\[<\s\w(*=-])"
+    r"|(?:kern|user|daemon|auth|syslog) {0,3}:(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
+    rf"|\[(?:[A-Z][a-z]{{2}} )?{_MONTH} ?[ \d]\d (?:{_CLOCK} \d{{4}}|\d\d:\d\d)\] ?"
+    r"|\[ *\+ *\d+\.\d{6}\] ?"
+    rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d)?(?:\]|(?= )|: ?|$) ?"
+    r"|(?P<host>(?!\w+: )[\w][\w.:-]{0,63}) (?P<tag>kernel|vmunix|klogd)(?:\[\d+\])?: ?"
+    rf"|(?:{_MONTH} [ \d]\d (?:\d{{4}} )?{_CLOCK}(?: |$))"
+    r"|kernel(?:\[\d+\])?: ?(?=[\[<A-Z ])"
+    r"|\((?:XEN|d\d+|d\d+v\d+)\) ?"
+    r"|\[\d+:[ \w./:-]{1,24}: *\d+\] ?"
+    r"|(?:EMERG|ALERT|CRIT|ERR(?:OR)?|WARN|NOTICE|KERN_[A-Z]+): (?=[\[<A-Z])"
+    r")"
+)
+_EMBEDDED = re.compile(r"\[ {0,6}\d{1,7}\.\d{6}\](?=[\[ ])")
+_FOREIGN = re.compile(r"[\w.-]+ (?!kernel\b)[\w/.@-]{1,48}(?:\[\d+\])?: ")
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)"
+)
+_LONG = 8192
+"""Longer lines are cut: nothing that the kernel prints is longer (CONSOLE_EXT_LOG_MAX is 8192)."""
+
+
+def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | None, int]:
+    """(text, time, caller, from the kernel, prefixes found) of one line; every known prefix is taken off."""
+    fast = _FAST.match(text)
+    time: float | None = None
+    caller: str | None = None
+    kernel: bool | None = None
+    found = 0
+    if fast:
+        time, caller, found, kernel = float(fast[1]), fast[2], 1, True
+        text = text[fast.end() :]
+        if not text or text[0] not in "[<>(|":
+            return text, time, caller, kernel, found
+    for _ in range(12):
+        match = _PREFIX.match(text)
+        if not match or match.end() == 0:
+            break
+        if match["stamp"]:
+            if time is not None and found and kernel and not text.lstrip().startswith("["):
+                break
+            time, kernel = float(match["stamp"]), True
+        elif match["caller"]:
+            caller = match["caller"]
+        elif match["usec"]:
+            time, kernel = int(match["usec"]) / 1e6, True
+            extra = re.search(r"caller=([TC]\d{1,7})", match[0])
+            caller = extra[1] if extra else caller
+        elif match["tag"]:
+            kernel = True
+        found += 1
+        text = text[match.end() :]
+    return text, time, caller, kernel, found
+
+
+def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
+    """
+    The lines of `raw` (numbered from `first`), prefixes stripped; a line in which another printk starts is split.
+
+    Bytes that are no UTF-8 come out as U+FFFD. Linear in the length of `raw`.
+    """
+    for number, piece in enumerate(raw.split(b"\n"), first):
+        yield from split_line(piece.decode("utf-8", "replace"), number)
+
+
+def split_line(whole: str, number: int) -> Iterator[Line]:
+    """The printed lines that one physical line holds: one, or more where a console lost the line ends."""
+    if len(whole) > _LONG:
+        whole = whole[:_LONG]
+    if "\x1b" in whole:
+        whole = _ANSI.sub("", whole)
+    if "\r" in whole or "\x00" in whole:
+        whole = whole.replace("\r", "").replace("\x00", "")
+    text, time, caller, kernel, found = strip_prefixes(whole)
+    start = 0
+    for cut in _EMBEDDED.finditer(text):
+        piece = text[start : cut.start()]
+        if piece.strip():
+            yield Line(number, piece.strip(), time, caller, kernel)
+        rest, time, caller, kernel, _ = strip_prefixes(text[cut.start() : cut.end()])
+        start = cut.end()
+        follow = re.compile(r"\[ *([TC]\d{1,7})\] ?").match(text, start)
+        if follow:
+            caller, start = follow[1], follow.end()
+    text = text[start:].strip()
+    if kernel is None and found and _FOREIGN.match(text):
+        kernel = False
+    yield Line(number, text, time, caller, kernel)

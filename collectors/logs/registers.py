@@ -1,0 +1,117 @@
+"""
+Register lines and program counters of an oops, by architecture.
+
+Sources: arch/x86/kernel/process_{32,64}.c (__show_regs), arch/arm/kernel/process.c, arch/arm64/kernel/process.c,
+arch/powerpc/kernel/process.c (show_regs), arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_PAIR = re.compile(
+    r"(?<![\w.])(?P<name>R[A-D]X|R[SD]I|R[SB]P|R\d{1,2}|E[A-D]X|E[SD]I|E[SB]P|E?FLAGS|ORIG_[RE]AX|CR[0-8]|DR[0-7]|"
+    r"[C-GS]S|knlGS|PKRU|"
+    r"x\d{1,2}|[xw]zr|sp|pc|lr|fp|ip|psr|pstate|r\d{1,2}|"
+    r"NIP|LR|CTR|REGS|MSR|CR|XER|CFAR|DAR|DSISR|IRQMASK|"
+    r"epc|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause|orig_a0)"
+    r" ?: {0,2}(?:\w{4}:)?\[?<?(?P<value>(?:0x)?[0-9a-f]{4,16})\b>?\]?"
+)
+_PPC_GPR = re.compile(r"GPR(\d\d):((?: [0-9a-f]{8,16}){1,8})")
+_S390_GPR = re.compile(r"Krnl GPRS: ((?:[0-9a-f]{16} ?){1,4})")
+_RIP = re.compile(r"(?:RIP|EIP):? *:? ?(?P<cs>[0-9a-f]{4}):(?P<rest>.*)")
+_RIP_OLD = re.compile(r"(?:RIP|EIP|IP):? +(?P<rest>\[?<.*|[A-Za-z_.]\S*\+0x.*|0x[0-9a-f]+.*)")
+_ADDRESS = re.compile(r"\[?<(?P<address>[0-9a-f]{8,16})>\]?")
+_PSW = re.compile(r"Krnl PSW : (?P<mask>[0-9a-f]{16}) (?P<address>[0-9a-f]{16})(?: \((?P<rest>.*)\))?")
+
+
+class Where(NamedTuple):
+    """
+    A program counter line: the location as printed (None for a bare address), the address if printed, and whether
+    the CPU was in user space.
+    """
+
+    printed: str | None
+    address: int | None
+    user: bool
+    final: bool = False
+
+
+def _place(rest: str, user: bool, final: bool = False) -> Where:
+    addresses = [m for m in _ADDRESS.finditer(rest)]
+    end = addresses[-1].end() if addresses else 0
+    printed: str | None = rest[end:].strip() or None
+    address = int(addresses[-1]["address"], 16) if addresses else None
+    if printed:
+        printed = re.split(r"\s+(?:E?FLAGS|[RE]SP|SS:)", printed)[0]
+        bare = re.match(r"0x([0-9a-f]{1,16})\b", printed)
+        if bare and address is None:
+            address = int(bare[1], 16)
+    return Where(printed, address, user, final)
+
+
+def program_counter(text: str) -> Where | None:
+    """
+    The place that `RIP:`, `IP:`, `PC is at`, `pc :`, `NIP [..]`, `epc :` or `Krnl PSW` names, or None.
+
+    `final` marks the line that x86 repeats before "end trace" (arch/x86/kernel/dumpstack.c, oops_end); it has no
+    colon behind the segment or no segment.
+    """
+    lead = text[:4]
+    if lead in ("RIP:", "EIP:", "RIP ", "EIP ", "IP: "):
+        match = _RIP.match(text)
+        if match:
+            user = int(match["cs"], 16) & 3 != 0
+            return _place(match["rest"], user)
+        match = _RIP_OLD.match(text)
+        return _place(match["rest"], False, final=not text.startswith("IP")) if match else None
+    if text.startswith("PC is at "):
+        return Where(text[9:].strip(), None, False)
+    if text.startswith("pc : "):
+        rest = text[5:].strip()
+        match = _ADDRESS.match(rest)
+        if match:
+            return Where(None, int(match["address"], 16), False)
+        return Where(rest, None, False) if re.match(r"[A-Za-z_.]|0x", rest) else None
+    if text.startswith("NIP ["):
+        match = re.match(r"NIP \[([0-9a-f]+)\] (.*)", text)
+        return Where(match[2].strip() or None, int(match[1], 16), False) if match else None
+    if text.startswith("epc : "):
+        rest = text[6:].strip()
+        if re.match(r"[0-9a-f]{8,16}\b", rest):
+            return None
+        return Where(re.split(r"\s+ra : ", rest)[0].strip(), None, False)
+    if text.startswith("Krnl PSW"):
+        match = _PSW.match(text)
+        if match:
+            inner = match["rest"]
+            if inner:
+                inner = re.sub(r"^\[<[0-9a-f]+>\] ?", "", inner)
+            return Where(inner or None, int(match["address"], 16), False)
+    return None
+
+
+def register_pairs(text: str) -> dict[str, int]:
+    """Registers that a line shows, lower-case names to values; {} where it shows none."""
+    if ":" not in text:
+        return {}
+    gpr = _PPC_GPR.match(text)
+    if gpr:
+        base = int(gpr[1])
+        return {f"r{base + i}": int(v, 16) for i, v in enumerate(gpr[2].split())}
+    return {_plain(m["name"]): int(m["value"], 16) for m in _PAIR.finditer(text)}
+
+
+def _plain(name: str) -> str:
+    """Rax of RAX; r8 of R08, as assemblers and capstone write it."""
+    low = name.lower()
+    return low[0] + low[2:] if len(low) == 3 and low[1] == "0" and low[0] in "rx" else low
+
+
+def s390_registers(text: str, known: int) -> dict[str, int]:
+    """The next registers of s390's four-a-line block; `known` is how many were read before."""
+    match = re.fullmatch(r"(?:Krnl GPRS: )?((?:[0-9a-f]{16} ?){4})", text)
+    if not match or known > 12:
+        return {}
+    return {f"r{known + i}": int(v, 16) for i, v in enumerate(match[1].split())}

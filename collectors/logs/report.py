@@ -1,0 +1,437 @@
+"""
+One crash report: its lines, read into the facts of a Signature.
+
+The layouts are those of the architectures' show_regs() and die(), of lib/dump_stack.c and of the reporters named in
+heads.py. What comes first and is of kernel mode is the fault; later register blocks belong to the interrupted context,
+to user space, or repeat the first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_release_line
+from kbmatch.collectors.logs.heads import Match
+from kbmatch.collectors.logs.lines import Line
+from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
+from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
+from kbmatch.engine.signature import Frame
+
+TRAP_KINDS = frozenset(
+    [
+        "null-deref",
+        "page-fault",
+        "gpf",
+        "double-fault",
+        "stack-overflow",
+        "divide-error",
+        "invalid-opcode",
+        "bug",
+        "warning",
+        "refcount",
+        "list-corruption",
+        "usercopy",
+        "stack-segment",
+        "alignment",
+        "soft-lockup",
+        "hard-lockup",
+        "rcu-stall",
+        "other",
+        "mce",
+        "panic",
+        "sysrq",
+    ]
+)
+"""Kinds whose report shows the registers of the fault itself; in the others a register block is an interrupted context."""
+
+_MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
+_ENTRY = re.compile(
+    r"(?:asm_)?(?:exc_|sysvec_)\w+|invalid_op|apic_timer_interrupt|smp_apic_timer_interrupt|\w*reschedule_interrupt|"
+    r"call_function(?:_single)?_interrupt|ret_from_intr|common_interrupt|nmi|end_repeat_nmi|page_fault|async_page_fault|"
+    r"general_protection|error_entry|do_IRQ|el1_irq|el1h_64_irq|el1h_64_sync|el1_sync|el1_dbg|double_fault|divide_error|"
+    r"xen_hvm_callback_vector|xen_do_hypervisor_callback|xen_do_upcall|hyperv_callback_vector|hv_stimer0_callback_vector"
+)
+_SOFTIRQ = frozenset(
+    [
+        "__do_softirq",
+        "handle_softirqs",
+        "do_softirq",
+        "do_softirq_own_stack",
+        "call_softirq",
+        "run_ksoftirqd",
+        "__softirqentry_text_start",
+        "invoke_softirq",
+        "____do_softirq",
+    ]
+)
+_HARDIRQ = frozenset(
+    [
+        "gic_handle_irq",
+        "handle_domain_irq",
+        "generic_handle_domain_irq",
+        "el1_irq",
+        "el1h_64_irq",
+        "__irq_svc",
+        "do_IRQ",
+        "common_interrupt",
+        "sysvec_apic_timer_interrupt",
+        "smp_apic_timer_interrupt",
+        "handle_irq_event",
+        "__handle_irq_event_percpu",
+        "do_irq",
+    ]
+)
+_CODE = re.compile(r"Code: ?(?P<code>(?:\(?<?[0-9a-f]{2,8}>?\)?[ ]*)+)")
+_CODE_PIECE = re.compile(r"(?:[<(]?[0-9a-f]{2,8}[>)]? )*[<(]?[0-9a-f]{2,8}[>)]? ?$")
+_HARDWARE = re.compile(r"Hardware name: (.+)")
+_ACCESS = re.compile(
+    r"(?P<verb>Read|Write) (?:of size (?P<size>\d+) )?at addr (?:<[0-9a-f]+>|(?P<addr>[0-9a-f]{4,16}))(?: by task (?P<comm>.+)/(?P<pid>\d+))?"
+)
+_ACCESS_OLD = re.compile(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
+_PF = re.compile(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
+_MAX_FRAMES = 256
+
+
+@dataclass(slots=True)
+class TraceSection:
+    """Frames under one trace header, with the CPU line and the counter lines that stand before them."""
+
+    frames: list[Frame] = field(default_factory=list)
+    marks: list[str | None] = field(default_factory=list)
+    cuts: list[tuple[int, Where]] = field(default_factory=list)
+    cpu: int | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A report while its lines come in. `heads` are in log order; `panics` are the panic lines that belong to it."""
+
+    heads: list[tuple[Match, Line]]
+    position: int = 0
+    boot: int = 0
+    lines: list[Line] = field(default_factory=list)
+    panics: list[tuple[Match, Line]] = field(default_factory=list)
+    bodied: bool = False
+    ended: bool = False
+    replayed: int = 0
+    nth: int | None = None
+    dropped: int = 0
+
+    @property
+    def strongest(self) -> tuple[Match, Line]:
+        """The head that names the kind: the highest rank, the first of equals."""
+        return max(self.heads, key=lambda pair: pair[0].head.rank)
+
+    @property
+    def kind(self) -> str:
+        return self.strongest[0].head.kind
+
+
+@dataclass(slots=True)
+class Body:
+    """What the lines of a report say, before it is decided what matters."""
+
+    sections: list[TraceSection] = field(default_factory=list)
+    where: Where | None = None
+    source_line: str | None = None
+    registers: dict[str, int | None] = field(default_factory=dict)
+    code: str | None = None
+    cpu_line: CpuLine | None = None
+    release_line: CpuLine | None = None
+    first_cpu: int | None = None
+    hardware: str | None = None
+    access: str | None = None
+    address: int | None = None
+    last_cr2: int | None = None
+    task: tuple[str, int] | None = None
+    modules: str = ""
+    lock_at: str | None = None
+    arch: str | None = None
+    caller: str | None = None
+    cut: bool = True
+
+
+_ARCH_OF_COUNTER = (
+    ("RIP", "x86_64"),
+    ("EIP", "i386"),
+    ("PC is at", "arm"),
+    ("pc : ", "arm64"),
+    ("NIP [", "ppc64le"),
+    ("epc : ", "riscv64"),
+    ("Krnl PSW", "s390x"),
+)
+_LOCK_AT = re.compile(
+    r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$"
+)
+_RELEASE_AT = re.compile(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
+
+
+class _Reader:
+    """Reads the lines of one report in order; `body` holds the result."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.body = Body()
+        self.section: TraceSection | None = TraceSection() if kind in _MARKERLESS else None
+        if self.section is not None:
+            self.body.sections.append(self.section)
+        self.side = False
+        self.user = False
+        self.block_done = False
+        self.gpr = 0
+        self.mark: str | None = None
+        self.code_open = False
+
+    def feed(self, line: Line) -> None:
+        text = line.text
+        if not text:
+            return
+        body = self.body
+        if self.code_open:
+            self.code_open = False
+            if _CODE_PIECE.match(text) and body.code is not None and len(body.code) < 400:
+                body.code = f"{body.code} {text.strip()}"
+                return
+        if text[0] in "CPT" and self._cpu_line(text):
+            return
+        if starts_trace(text):
+            self._start_trace(text)
+            return
+        if text.endswith(":") or text.startswith(("PID = ", "kfence-", "Bytes ", "INFO: ", "Local variable")):
+            if self.kind != "memory-leak" and starts_side_report(text):
+                self.side = True
+                return
+            if self.side and self.kind == "kcsan" and "by " in text:
+                return
+        frame = parse_frame(text)
+        if frame is not None and (frame.frames or frame.marks):
+            self._frame(frame.frames, frame.marks, frame.source_line)
+            return
+        where = program_counter(text)
+        if where is not None:
+            self._counter(text, where)
+            return
+        self._other(text, line)
+
+    def _start_trace(self, text: str) -> None:
+        self.side = False
+        self.mark = None
+        if self.section is None or self.section.frames:
+            self.section = TraceSection(
+                cpu=self.section.cpu if self.section and not self.section.frames else None
+            )
+            if len(self.body.sections) < 64:
+                self.body.sections.append(self.section)
+        # 2.6 and 3.x put the first mark and frame behind the header
+        rest = text.partition("race:")[2].strip()
+        if rest:
+            frame = parse_frame(rest)
+            if frame:
+                self._frame(frame.frames, frame.marks, frame.source_line)
+
+    def _frame(self, frames: tuple[Frame, ...], marks: tuple[str, ...], source: str | None) -> None:
+        arm = False
+        for mark in marks:
+            if mark == "ARM":
+                arm = True
+            elif mark.startswith("/") or mark in ("EOI", "EOE"):
+                self.mark = None
+            else:
+                self.mark = mark
+        section = self.section
+        if section is None or self.side:
+            return
+        if arm and section.frames:
+            frames = frames[-1:]
+        for frame in frames:
+            if len(section.frames) < _MAX_FRAMES:
+                section.frames.append(frame)
+                section.marks.append(self.mark)
+                if source and self.body.source_line is None and frame.reliable and frame.offset is not None:
+                    self.body.source_line = source if self.kind in ("kasan", "kmsan") else None
+
+    def _cpu_line(self, text: str) -> bool:
+        cpu = parse_cpu_line(text)
+        if cpu is None:
+            return False
+        body = self.body
+        if cpu.comm is not None or cpu.release is not None:
+            if body.cpu_line is None or (body.cpu_line.release is None and cpu.release is not None):
+                old = body.cpu_line
+                if old is not None:
+                    cpu = CpuLine(
+                        old.cpu if cpu.cpu is None else cpu.cpu,
+                        old.pid if cpu.pid is None else cpu.pid,
+                        cpu.comm or old.comm,
+                        cpu.release,
+                        cpu.version,
+                        cpu.taint,
+                    )
+                body.cpu_line = cpu
+            elif body.cpu_line.comm is None and cpu.comm is not None:
+                old = body.cpu_line
+                body.cpu_line = old._replace(comm=cpu.comm, pid=cpu.pid)
+        elif cpu.cpu is not None and body.first_cpu is None:
+            body.first_cpu = cpu.cpu
+        if self.kind in ("kasan", "kcsan", "kfence", "kmsan") and cpu.comm is not None:
+            self.side = False
+        return True
+
+    def _counter(self, text: str, where: Where) -> None:
+        body = self.body
+        for lead, arch in _ARCH_OF_COUNTER:
+            if text.startswith(lead) and body.arch in (None, "x86_64"):
+                body.arch = (
+                    "arm64" if arch == "arm64" and "[<" not in text else ("arm" if arch == "arm64" else arch)
+                )
+                break
+        self.user = where.user
+        if self.section is not None and self.section.frames and not where.user and where.printed:
+            self.section.cuts.append((len(self.section.frames), where))
+            self.mark = None
+        if where.user or self.kind not in TRAP_KINDS:
+            if not where.user:
+                self.block_done = True
+            return
+        if body.where is None:
+            body.where = where
+        elif body.where.printed is None and where.printed and not self.block_done:
+            body.where = Where(where.printed, body.where.address or where.address, False)
+        elif (
+            body.where.printed
+            and not self.block_done
+            and body.where.address is None
+            and where.address is not None
+        ):
+            body.where = Where(body.where.printed, where.address, False)
+        elif body.registers and (text.startswith(("RIP: 0", "EIP: 0")) or where.final):
+            self.block_done = True
+
+    def _other(self, text: str, line: Line) -> None:
+        body = self.body
+        if text.startswith("CR2: "):
+            pairs = register_pairs(text)
+            if "cr3" not in pairs:
+                body.last_cr2 = pairs.get("cr2", body.last_cr2)
+                return
+        if text.startswith("Code:"):
+            self._code(text)
+            return
+        if text.startswith(("Modules linked in:", "Modules:")):
+            body.modules += text[18:4000]
+            return
+        match = _HARDWARE.search(text) if "Hardware name: " in text else None
+        if match:
+            body.hardware = body.hardware or match[1].strip()
+            return
+        if self._details(text):
+            return
+        release = parse_release_line(text)
+        if release is not None and body.release_line is None:
+            body.release_line = release
+            return
+        if self.user or self.block_done or self.kind not in TRAP_KINDS:
+            return
+        pairs = register_pairs(text) if ": " in text or ":" in text else {}
+        if not pairs and body.arch == "s390x":
+            pairs = s390_registers(text, self.gpr)
+            self.gpr += len(pairs)
+        for name, value in pairs.items():
+            body.registers.setdefault(name, value)
+
+    def _code(self, text: str) -> None:
+        body = self.body
+        match = _CODE.match(text)
+        if match and not self.user and self.kind in TRAP_KINDS and body.code is None:
+            code = match["code"].strip()
+            if len(code) > 8:
+                body.code = code
+                self.code_open = True
+
+    def _details(self, text: str) -> bool:
+        """Accesses, addresses and locks that single lines name; True where the line was one."""
+        body = self.body
+        if text.startswith(("Read", "Write")):
+            match = _ACCESS.match(text) or _ACCESS_OLD.match(text)
+            if match and body.access is None:
+                got = match.groupdict()
+                body.access = got["verb"].lower()
+                if got.get("addr"):
+                    body.address = int(got["addr"], 16)
+                if got.get("comm"):
+                    body.task = (got["comm"], int(got["pid"]))
+                return True
+        if text.startswith("#PF: "):
+            match = _PF.match(text)
+            if match:
+                body.access = {"read": "read", "write": "write"}.get(match["verb"], "exec")
+                return True
+        if self.kind == "lockdep" and body.lock_at is None:
+            match = _LOCK_AT.match(text) if " at: " in text else _RELEASE_AT.match(text)
+            if match:
+                body.lock_at = match["printed"].strip()
+                return True
+        return False
+
+
+def read_body(draft: Draft) -> Body:
+    """Everything that the lines of `draft` say."""
+    reader = _Reader(draft.kind)
+    for line in draft.lines:
+        reader.feed(line)
+    body = reader.body
+    body.caller = draft.heads[0][1].caller
+    return body
+
+
+def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None], Where | None]:
+    """
+    (frames, their stack marks, place) of the trace that tells the crash.
+
+    The first trace with a reliable frame counts. Where the report came through a trap (a WARNING that panics, a
+    stall's timer tick), the frames before the interrupted place are the reporter's own and are left out.
+    """
+    best = next((s for s in body.sections if any(f.reliable for f in s.frames)), None)
+    if best is None:
+        best = next((s for s in body.sections if s.frames), None)
+    if best is None:
+        return [], [], None
+    if kind in (
+        "warning",
+        "refcount",
+        "bug",
+        "usercopy",
+        "list-corruption",
+        "rcu-stall",
+        "soft-lockup",
+        "hard-lockup",
+        "other",
+    ):
+        for at, where in best.cuts:
+            entry = next((f for f in reversed(best.frames[:at]) if f.reliable), None)
+            if entry is not None and _ENTRY.fullmatch(entry.symbol):
+                return best.frames[at:], best.marks[at:], where
+    return best.frames, best.marks, None
+
+
+def context_of(frames: list[Frame], marks: list[str | None], caller: str | None) -> str:
+    """softirq, irq, nmi or task: where the CPU stood, by the stack marks and the softirq entry frames."""
+    if not frames:
+        return "unknown"
+    first = marks[0]
+    reliable = [(f, m) for f, m in zip(frames, marks, strict=True) if f.reliable]
+    if first == "NMI":
+        return "nmi"
+    for frame, mark in reliable:
+        if first == "IRQ" and mark != "IRQ":
+            break
+        if frame.symbol in _SOFTIRQ:
+            return "softirq"
+        if frame.symbol in _HARDIRQ:
+            return "irq"
+    if first == "IRQ":
+        return "irq"
+    if caller and caller.startswith("C"):
+        return "softirq" if any(m == "IRQ" for _, m in reliable) else "irq"
+    return "task"
