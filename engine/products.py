@@ -1,7 +1,7 @@
 """Products: which vendor's kernel this is, of which stream, and how that vendor's versions and commands look.
 
-The table itself is kb/products.yaml; this module only applies it. Text of the input is capped before it meets a
-pattern, and no command is ever built from it.
+The table itself is kb/products.yaml; this module only applies it. Text of the input is capped before it meets
+a pattern, and no command is ever built from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UPSTREAM = "linux"
 LINUX_STABLE = "linux-stable"
 
 FIELDS: tuple[str, ...] = ("release", "build", "package_version")
-"""What a pattern may look at; `build` is the version text ("#1 SMP ...") and the banner, one after the other."""
+"""What a pattern may look at; `build` is the version text ("#1 SMP ...") and the banner, in two lines."""
 
 GROUPS: tuple[str, ...] = ("package_version", "abi", "upload", "base", "rc", "stream", "flavour")
 """Named groups that a reading pattern may have. `abi` and `upload` join to a package version ("5.15.0-91" and
@@ -33,15 +33,18 @@ _LIMITS = {"release": 128, "build": 1024, "package_version": 128}
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Regular expressions on fields of the kernel; all must be found. Keys are of `FIELDS`."""
+    """Regular expressions on fields of the kernel; all must be found. Keys are of `FIELDS`.
 
-    expressions: tuple[tuple[str, re.Pattern[str]], ...]
+    They are compiled when first used, since a run needs a few of some hundred.
+    """
+
+    expressions: tuple[tuple[str, str], ...]
 
     def match(self, texts: Mapping[str, str]) -> dict[str, str] | None:
         """Return the named groups that took part, None if one expression is not found."""
         groups: dict[str, str] = {}
         for name, expression in self.expressions:
-            found = expression.search(texts.get(name, ""))
+            found = re.compile(expression, re.ASCII).search(texts.get(name, ""))
             if found is None:
                 return None
             groups.update({k: v for k, v in found.groupdict().items() if v is not None})
@@ -73,12 +76,13 @@ class Commands:
 class Product:
     """A vendor's kernel.
 
-    `scheme` is that of its package versions. `tracks` is "linux-stable" where the kernel carries the true stable
-    number, else None. `family` is the product whose versions it shares (AlmaLinux 8 those of RHEL 8). `streams` are
+    `scheme` is that of its package versions. `tracks` is "linux-stable" where the kernel carries the true
+    stable number, else None. `family` is the product whose versions it shares (AlmaLinux 8 those of RHEL 8).
+    `base`: the upstream version that a line of its own was cut from and whose number it keeps. `streams` are
     its lines; where they are too many to list (Fedora's releases), `stream_form` is what their ids look like.
-    `sequential`: they follow each other on one line, so that a range without a stream makes sense. `rolling`: a fix
-    in a newer upstream series reaches its users. `hidden_rebuild`: the release lacks the package's last number (SUSE).
-    `dists` are the dist tags that its packages may have.
+    `sequential`: they follow each other on one line, so that a range without a stream makes sense. `rolling`:
+    a fix in a newer upstream series reaches its users. `hidden_rebuild`: the release lacks the package's last
+    number (SUSE). `dists` are the dist tags that its packages may have.
     """
 
     id: str
@@ -87,10 +91,11 @@ class Product:
     scheme: str
     tracks: str | None = None
     family: str | None = None
+    base: str | None = None
     recognise: tuple[Pattern, ...] = ()
     read: tuple[Pattern, ...] = ()
     streams: tuple[Stream, ...] = ()
-    stream_form: re.Pattern[str] | None = None
+    stream_form: str | None = None
     sequential: bool = False
     rolling: bool = False
     hidden_rebuild: bool = False
@@ -114,7 +119,7 @@ class Product:
         """Whether the product has a stream of that id."""
         if any(s.id == stream_id for s in self.streams):
             return True
-        return self.stream_form is not None and self.stream_form.fullmatch(stream_id[:40]) is not None
+        return self.stream_form is not None and re.fullmatch(self.stream_form, stream_id[:40]) is not None
 
     def stream_of(self, kernel: Kernel) -> str | None:
         """Return the id of the first stream whose patterns fit the kernel, None if none does."""
@@ -122,7 +127,7 @@ class Product:
         return next((s.id for s in self.streams if any(p.match(texts) is not None for p in s.patterns)), None)
 
     def running_version(self, kernel: Kernel) -> str | None:
-        """Return the kernel's version in this product's scheme, suffixes stripped; None if it is not known."""
+        """Return the kernel's version in this product's scheme, suffixes stripped; None if not known."""
         if self.scheme == "rpm":
             text = strip_suffixes("rpm", kernel.release or "")
         elif self.scheme == "dpkg":
@@ -138,8 +143,9 @@ class Product:
     ) -> str | None:
         """Return the shell command that installs `version` (from a rule) or later, None without a template.
 
-        The newest kernel is asked for where the version is unknown, is an upstream number (`by_upstream`), or has no
-        dist tag and the table cannot tell which. Of `kernel`, only a dist tag that stands in the table is used.
+        The newest kernel is asked for where the version is unknown, is an upstream number (`by_upstream`), or
+        has no dist tag and the table cannot tell which. Of `kernel`, only a dist tag that stands in the table
+        is used.
         """
         name = None if version is None or by_upstream else self._installable(version, kernel)
         template = self.commands.upgrade if name is not None else self.commands.latest

@@ -51,8 +51,8 @@ def is_valid(scheme: str, text: str) -> bool:
 def compare(scheme: str, a: str, b: str) -> int:
     """Compare two versions of a scheme: -1 if a is older than b, 0 if they are equal, 1 if a is newer.
 
-    Both are compared as they stand: see `strip_suffixes`. Raises ValueError for an unknown scheme and for a text
-    that is no version of it (ask `is_valid` first).
+    Both are compared as they stand: see `strip_suffixes`. Raises ValueError for an unknown scheme and for a
+    text that is no version of it (ask `is_valid` first).
     """
     compare_versions = _for(_COMPARE, scheme)
     for text in (a, b):
@@ -64,9 +64,10 @@ def compare(scheme: str, a: str, b: str) -> int:
 def strip_suffixes(scheme: str, text: str) -> str:
     """Return `text` without what names a build rather than a version.
 
-    rpm: architecture, variant, dist tag (.x86_64, +debug, .el7uek, .el8_8, .fc41, .amzn2, -default): rules and
-    advisories give versions with and without them. dpkg: the flavour (-generic, -amd64, -cloud-amd64) and
-    Ubuntu's mark of a newer kernel built for an older release (~20.04.1). upstream: nothing, there a suffix tells.
+    rpm: architecture, variant, dist tag (.x86_64, +debug, .el7uek, .el8_8, .fc41, .amzn2, -default): rules
+    and advisories give versions with and without them. dpkg: the flavour (-generic, -amd64, -cloud-amd64) and
+    Ubuntu's mark of a newer kernel built for an older release (~20.04.1). upstream: nothing, there a suffix
+    tells.
     """
     if scheme == "rpm":
         text = _SUSE_FLAVOUR.sub("", text)

@@ -1,7 +1,8 @@
 """dpkg's order of versions: [epoch:]upstream[-revision].
 
-Source: deb-version(7) and Debian Policy 5.6.12: from the left, the longest part without digits compares with letters
-before other characters and "~" before everything, the end included; then the longest part of digits as a number.
+Source: deb-version(7) and Debian Policy 5.6.12: from the left, the longest part without digits compares with
+letters before other characters and "~" before everything, the end included; then the longest part of digits
+as a number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def is_valid(text: str) -> bool:
 
 
 def split(text: str) -> tuple[int, str, str]:
-    """Return (epoch, upstream version, revision); the revision is what follows the last "-", "" without one."""
+    """Return (epoch, upstream version, revision); the revision follows the last "-", "" without one."""
     epoch, colon, rest = text.partition(":")
     if not colon:
         epoch, rest = "0", text

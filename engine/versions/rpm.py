@@ -1,8 +1,8 @@
 """rpm's order of versions: [epoch:]version[-release].
 
-Source: rpm's own documentation, docs/man/rpm-version.7 and docs/manual/dependencies.md, and the table of its test
-suite, tests/rpmvercmp.at (4.18): segments of digits compare as numbers, of letters by ASCII, digits are newer than
-letters, "~" sorts before anything, even the end, "^" after the end but before anything else.
+Source: rpm's own documentation, docs/man/rpm-version.7 and docs/manual/dependencies.md, and the table of its
+test suite, tests/rpmvercmp.at (4.18): segments of digits compare as numbers, of letters by ASCII, digits are
+newer than letters, "~" sorts before anything, even the end, "^" after the end but before anything else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _numbers(a: str, b: str) -> int:
 
 
 def vercmp(a: str, b: str) -> int:
-    """Compare two versions or two releases (rpmvercmp): -1, 0 or 1. Characters of no segment only separate."""
+    """Compare two versions or two releases (rpmvercmp): -1, 0 or 1. All other characters only separate."""
     if a == b:
         return 0
     left, right = _TOKEN.findall(a), _TOKEN.findall(b)

@@ -1,8 +1,9 @@
 """Upstream kernel versions: 6.1.27, 6.10.0-rc4, 6.12.0-rc1-00027-g4a9fe2a8ac53, 6.15.0-next-20250530, 5.0.0+.
 
-The forms are those that the kernel's own build prints (Makefile's KERNELRELEASE, scripts/setlocalversion 6.8):
-"-rcN" from EXTRAVERSION, "-next-DATE" from linux-next's localversion-next, "-NNNNN-gHASH", "-dirty" and "+" for
-commits on top of a tag. syzkaller's configurations add "-syzkaller", -rt patches "-rtN", which carry no order.
+The forms are those that the kernel's own build prints (Makefile's KERNELRELEASE, scripts/setlocalversion
+6.8): "-rcN" from EXTRAVERSION, "-next-DATE" from linux-next's localversion-next, "-NNNNN-gHASH", "-dirty" and
+"+" for commits on top of a tag. syzkaller's configurations add "-syzkaller", -rt patches "-rtN", which carry
+no order.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class UpstreamVersion:
 
     @property
     def is_stable(self) -> bool:
-        """Whether this is a point release of a branch (6.1.27), not its first release, an rc or a snapshot of one."""
+        """Whether this is (or is built on) a point release of a branch, such as 6.1.27."""
         return any(self.numbers[3 if self.numbers[0] < 3 else 2 :])
 
     @property
@@ -60,6 +61,11 @@ class UpstreamVersion:
         return self.is_rc or self.snapshot != (0, 0)
 
     @property
+    def is_merge_window(self) -> bool:
+        """Whether commits lie on top of x.y itself: a tree on its way to the next release's rc1."""
+        return self.snapshot != (0, 0) and not self.is_rc and not self.is_stable
+
+    @property
     def base(self) -> str:
         """The release it is built on, without snapshot: "6.1.27", "6.10", "6.10-rc4"."""
         numbers = list(self.numbers)
@@ -70,8 +76,8 @@ class UpstreamVersion:
     def at_or_after_introduced(self, introduced: UpstreamVersion) -> bool:
         """Whether a defect introduced in `introduced` can be in this kernel.
 
-        A pre-release of X is at or after X (the commit may be in it already), and a tree with commits on top of a
-        tag is a pre-release of the tag's successors. An rc in `introduced` compares exactly.
+        A pre-release of X is at or after X (the commit may be in it already), and a tree with commits on top
+        of a tag is a pre-release of the tag's successors. An rc in `introduced` compares exactly.
         """
         if self >= introduced:
             return True

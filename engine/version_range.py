@@ -1,0 +1,125 @@
+"""Version ranges of rules and advisories: [introduced, fixed) in a branch or a stream, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+
+from kbmatch.engine.products import UPSTREAM, Product, Products
+from kbmatch.engine.versions import upstream
+from kbmatch.engine.versions.compare import compare, is_valid, strip_suffixes
+
+ALWAYS = "0"
+"""As `introduced`: the defect was always there."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRange:
+    """[introduced, fixed): `introduced` "0" = always, `fixed` None = not fixed in this line.
+
+    `branch` binds it to an upstream stable branch ("6.1"; None = mainline), `stream` to a line of a product.
+    """
+
+    introduced: str
+    fixed: str | None = None
+    branch: str | None = None
+    stream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """The ranges of one product, and where they come from."""
+
+    product: str
+    ranges: tuple[VersionRange, ...]
+    source: str | None = None
+
+
+def check_range(version_range: VersionRange, product_id: str, products: Products) -> list[str]:
+    """Return the problems of one range, each as a sentence for the linter; empty if there are none."""
+    product = products.get(product_id)
+    if product is None:
+        return [f"unknown product {product_id!r}: name one of kb/products.yaml"]
+    problems: list[str] = []
+    scheme = product.scheme
+    texts = {"introduced": version_range.introduced, "fixed": version_range.fixed}
+    for name, text in texts.items():
+        if text is None or (name == "introduced" and text == ALWAYS):
+            continue
+        if not is_valid(scheme, strip_suffixes(scheme, text)):
+            problems.append(f"{name} {text!r} is no version of scheme {scheme}")
+    if not problems and version_range.fixed is not None and version_range.introduced != ALWAYS:
+        introduced = strip_suffixes(scheme, version_range.introduced)
+        fixed = strip_suffixes(scheme, version_range.fixed)
+        order = compare(scheme, fixed, introduced)
+        # Upstream, "introduced 6.7, fixed 6.7" is a defect of pre-releases alone: within the rc phase.
+        if order < 0 or (order == 0 and (scheme != "upstream" or "-rc" in fixed)):
+            problems.append(
+                f"fixed {version_range.fixed!r} is not after introduced {version_range.introduced!r}"
+            )
+    problems += _check_line(version_range, product)
+    return problems
+
+
+def _check_line(version_range: VersionRange, product: Product) -> list[str]:
+    if product.id == UPSTREAM:
+        if version_range.stream is not None:
+            return ["upstream ranges are bound by branch, not by stream"]
+        fixed = upstream.parse(version_range.fixed or "")
+        if version_range.branch is None:
+            if fixed is not None and fixed.is_stable:
+                return [f'fixed {version_range.fixed!r} is of a stable branch: add branch: "{fixed.branch}"']
+            return []
+        branch = upstream.parse(version_range.branch)
+        if branch is None or branch.branch != version_range.branch:
+            return [f'branch {version_range.branch!r} is no stable branch such as "6.1"']
+        if fixed is not None and fixed.branch != version_range.branch:
+            return [f"fixed {version_range.fixed!r} does not lie in branch {version_range.branch!r}"]
+        return []
+    problems = []
+    if version_range.branch is not None:
+        problems.append(f"branch is for product {UPSTREAM} only: {product.id} has streams")
+    known = ", ".join(s.id for s in product.streams) or product.stream_form or "none"
+    if version_range.stream is not None and not product.knows_stream(version_range.stream):
+        problems.append(f"unknown stream {version_range.stream!r} of {product.id} (known: {known})")
+    if version_range.stream is None and product.has_several_streams and not product.sequential:
+        problems.append(f"{product.id} has several streams: name the stream of the range (known: {known})")
+    return problems
+
+
+def well_formed(version_range: VersionRange, scheme: str) -> bool:
+    """Whether both bounds are versions of the scheme; rules that were not linted may hold anything."""
+    bounds = [version_range.fixed, None if version_range.introduced == ALWAYS else version_range.introduced]
+    return all(b is None or is_valid(scheme, strip_suffixes(scheme, b)) for b in bounds)
+
+
+def recommended_fix(hit: VersionRange, ranges: Sequence[VersionRange], scheme: str) -> str | None:
+    """Return the first version at or after the hit range's end that no range holds; None if none."""
+    candidate = hit.fixed
+    for _ in ranges:
+        if candidate is None:
+            return None
+        bare = strip_suffixes(scheme, candidate)
+        for other in ranges:
+            start = (
+                other.introduced == ALWAYS
+                or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
+            )
+            if start and (
+                other.fixed is None or compare(scheme, bare, strip_suffixes(scheme, other.fixed)) < 0
+            ):
+                candidate = other.fixed
+                break
+        else:
+            break
+    return candidate
+
+
+def oldest(versions: Sequence[str], scheme: str) -> str | None:
+    """Return the oldest of some valid versions, suffixes aside; None of none."""
+
+    def order(a: str, b: str) -> int:
+        return compare(scheme, strip_suffixes(scheme, a), strip_suffixes(scheme, b))
+
+    return min(versions, key=cmp_to_key(order), default=None)
