@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Scalar, Sequence
 from kbmatch.engine.errors import KnowledgeError
+from kbmatch.engine.expression import Expression
 from kbmatch.engine.probe import MemberLayout, Probe, ProbeField, RegisterRoot
 from kbmatch.kb.store.c_expressions import ExpressionError, parse_expression
 from kbmatch.kb.store.yaml_reader import read_yaml
@@ -14,6 +16,7 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 _KEYS = ("format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts")
 _REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
 ARCHES = ("x86_64", "aarch64")
+_CONTAINER_OF = re.compile(r"container_of\(\s*p\s*,\s*(?P<type>[\w ]+?)\s*,\s*(?P<member>\w+)\s*\)")
 
 
 def load_probe(node: Node, problems: Problems) -> Probe | None:
@@ -34,7 +37,7 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
         roots=tuple(_root(item, problems) for item in reader.mappings("roots")),
         record=tuple(_record(reader)),
         layouts=_layouts(reader),
-        pointers=_strings(reader, "pointers"),
+        pointers=_pointers(reader),
     )
     return probe if len(problems.diagnostics) == before else None
 
@@ -58,7 +61,11 @@ def load_probe_files(paths: Iterable[Path]) -> tuple[Probe, ...]:
 
 def _root(node: Mapping, problems: Problems) -> RegisterRoot:
     reader = Reader(node, problems, "a root")
-    reader.check_keys(("registers", "as"), ("registers", "as"))
+    reader.check_keys(("registers", "as", "yields"), ("registers", "as", "yields"))
+    yields = reader.text("yields") or ""
+    found = _CONTAINER_OF.fullmatch(yields)
+    if yields and found is None:
+        problems.add(node.get("yields") or node, "bad-value", "write yields: \"container_of(p, TYPE, MEMBER)\"")
     registers = node.get("registers")
     named: dict[str, tuple[str, ...]] = {}
     if isinstance(registers, Mapping):
@@ -67,7 +74,7 @@ def _root(node: Mapping, problems: Problems) -> RegisterRoot:
         named = {arch: part.texts(arch) for arch in registers.keys()}  # noqa: SIM118 - not a dict
     elif registers is not None:
         problems.add(registers, "bad-value", "'registers' maps an architecture to a list of registers")
-    return RegisterRoot(named, _pointee(reader.text("as") or ""))
+    return RegisterRoot(named, _pointee(reader.text("as") or ""), found["member"] if found else "")
 
 
 def _pointee(type_name: str) -> str:
@@ -81,31 +88,45 @@ def _record(reader: Reader) -> Iterable[ProbeField]:
             reader.problems.add(record, "bad-value", "'record' maps field names to C expressions")
         return
     for name, value in record.entries:
-        type_, text_node = "integer", value
+        type_, text_node, counter = "integer", value, None
         if isinstance(value, Mapping):
             part = Reader(value, reader.problems, "a field")
-            part.check_keys(("text",), ("text",))
-            type_, text_node = "text", value.get("text") or value
+            if value.get("count") is not None:
+                part.check_keys(("count", "while"), ("count", "while"))
+                counter, text_node = part.text("count"), value.get("while") or value
+            else:
+                part.check_keys(("text",), ("text",))
+                type_, text_node = "text", value.get("text") or value
         if not isinstance(text_node, Scalar) or not isinstance(text_node.value, str):
-            reader.problems.add(value, "bad-value", "a field is a C expression in quotes, or {text: expression}")
+            reader.problems.add(value, "bad-value", "a field is a C expression in quotes, {text: C} or {count: i, while: C}")
             continue
         try:
             expression = parse_expression(text_node.value)
         except ExpressionError as error:
             reader.problems.add(text_node, "bad-expression", f"{text_node.value!r}: {error}")
             continue
-        yield ProbeField(str(name.value), type_, expression, text_node.value)
+        yield ProbeField(str(name.value), type_, expression, text_node.value, counter)
 
 
-def _strings(reader: Reader, key: str) -> dict[str, str]:
-    node = reader.node.get(key)
+def _pointers(reader: Reader) -> dict[Expression, str]:
+    node = reader.node.get("pointers")
+    found: dict[Expression, str] = {}
     if node is None:
-        return {}
+        return found
     if not isinstance(node, Mapping):
-        reader.problems.add(node, "bad-value", f"{key!r} maps names to strings")
-        return {}
-    part = Reader(node, reader.problems, repr(key))
-    return {name: text for name in node.keys() if (text := part.text(name)) is not None}  # noqa: SIM118
+        reader.problems.add(node, "bad-value", "'pointers' maps C expressions to what they point to")
+        return found
+    part = Reader(node, reader.problems, "'pointers'")
+    for name, _ in node.entries:
+        text = part.text(str(name.value))
+        try:
+            expression = parse_expression(str(name.value))
+        except ExpressionError as error:
+            reader.problems.add(name, "bad-expression", f"{name.value!r}: {error}")
+            continue
+        if text is not None:
+            found[expression] = text
+    return found
 
 
 def _layouts(reader: Reader) -> dict[str, dict[str, MemberLayout]]:

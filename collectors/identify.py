@@ -1,0 +1,53 @@
+"""What an input is, decided by its content, never by its name."""
+
+from __future__ import annotations
+
+from kbmatch.collectors.containers.identify import identify as identify_dump
+from kbmatch.collectors.transcript.session import is_session
+from kbmatch.engine.freeze import is_freeze
+
+HEAD_BYTES = 65536
+
+_MAGICS: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x1f\x8b", "gzip-compressed data"),
+    (b"\xfd7zXZ\0", "xz-compressed data"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed data"),
+    (b"BZh", "bzip2-compressed data"),
+    (b"\x7fELF", "an ELF file that is no core dump"),
+)
+
+
+def identify(head: bytes, size: int) -> str:
+    """The name of the format: a dump container's, "freeze", "transcript", "console", or "binary" for none of them.
+
+    `head` is the first HEAD_BYTES bytes. A text is "console" until it is read: whether it holds a kernel log only
+    its reader can say. A transcript may show its first prompt further down; its reader looks at the whole text.
+    """
+    dump = identify_dump(head, size)
+    if dump is not None:
+        return dump
+    if is_freeze(head):
+        return "freeze"
+    if any(head.startswith(magic) for magic, _ in _MAGICS) or not is_text(head):
+        return "binary"
+    return "transcript" if is_session(head) else "console"
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the bytes look like text: few NULs and control characters (serial consoles carry some)."""
+    sample = head[:HEAD_BYTES]
+    if not sample:
+        return True
+    odd = sum(sample.count(byte) for byte in (*range(8), *range(14, 27), 28, 29, 30, 31))
+    return odd * 10 <= len(sample)
+
+
+def describe_binary(head: bytes) -> str:
+    """What a file that is neither log nor dump seems to be, in words."""
+    return next((name for magic, name in _MAGICS if head.startswith(magic)), "binary data")
