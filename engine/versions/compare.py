@@ -29,7 +29,7 @@ _RPM_TAIL = re.compile(
     r"(?:[+.](?:debug|64k-debug|64k|rt|rt-debug|PAE|xen|kdump|4k|zfcpdump))?\Z"
 )
 _RPM_DIST = re.compile(
-    r"\.(?:el[0-9]{1,2}(?:_[0-9]{1,2})?(?:uek)?(?:\.(?:centos(?:\.plus)?|elrepo|rocky|alma)(?:\.[0-9]{1,3}){0,3})?"
+    r"\.(?:el[0-9]{1,2}(?:_[0-9]{1,2})?(?:uek)?(?:\.(?:centos(?:\.plus)?|elrepo|rocky|alma))?(?:\.[0-9]{1,3}){0,3}"
     r"|fc[0-9]{1,3}|amzn[0-9]{1,4})\Z"
 )
 _SUSE_FLAVOUR = re.compile(

@@ -104,11 +104,7 @@ class UpstreamVersion:
     def _next_releases(self) -> tuple[tuple[int, int, int, int], ...]:
         major, minor, patch, _ = self.numbers
         if major < 3:
-            return (
-                ((major, minor, patch + 1, 0), (3, 0, 0, 0))
-                if patch == 39
-                else ((major, minor, patch + 1, 0),)
-            )
+            return ((major, minor, patch + 1, 0), (3, 0, 0, 0)) if patch == 39 else ((major, minor, patch + 1, 0),)
         if minor == _LAST_MINOR.get(major):
             return ((major + 1, 0, 0, 0),)
         if major in _LAST_MINOR or minor < 19:
