@@ -7,19 +7,25 @@ No vmlinux is needed. What cannot be had is None and has a note.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from kbmatch.collectors.containers.container import Container
-from kbmatch.collectors.containers.opening import open_container
-from kbmatch.collectors.containers.source import FileSource
-from kbmatch.collectors.memory.kernel_space import kaslr_offset, read_utsname, x86_64_memory
+from kbmatch.collectors.containers.opening import open_files
+from kbmatch.collectors.containers.unpack import Progress
+from kbmatch.collectors.memory.kernel_space import open_kernel_space
 from kbmatch.collectors.memory.memory import Memory
-from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo, parse_vmcoreinfo
+from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
 from kbmatch.collectors.printk.record import LogReading, format_records
 from kbmatch.collectors.printk.ringbuffer import read_ringbuffer
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 from kbmatch.engine.incident import Kernel, Machine, Note
+
+NO_KERNEL = (
+    "the kernel was not found in the dump: no VMCOREINFO, and neither the CPUs' page tables nor memory tell where it is;"
+    " --vmcoreinfo, or --kaslr and --phys-base, can"
+)
 
 
 class Dump:
@@ -29,38 +35,39 @@ class Dump:
     `notes` are what the user should know: damage, lost records.
     """
 
-    def __init__(self, container: Container, name: str) -> None:
+    def __init__(
+        self,
+        container: Container,
+        name: str,
+        *,
+        kaslr: int | None = None,
+        phys_base: int | None = None,
+        vmcoreinfo: bytes | None = None,
+    ) -> None:
         self.container = container
         self.name = name
         self.format = container.format
         self.size = container.size
         self._notes = [Note("warning", text) for text in container.problems]
-        self.vmcoreinfo: VmcoreInfo = parse_vmcoreinfo(container.vmcoreinfo or b"")
-        self.memory: Memory | None = None
         self._log: LogReading | None = None
-        self._open_memory()
-        uts = read_utsname(self.memory, self.vmcoreinfo) if self.memory is not None else None
-        info = self.vmcoreinfo
+        space = open_kernel_space(container, kaslr=kaslr, phys_base=phys_base, vmcoreinfo=vmcoreinfo)
+        self.space = space
+        self.vmcoreinfo: VmcoreInfo = space.info
+        self.memory: Memory | None = space.memory
+        self._notes += [Note("info", text) for text in space.remarks]
+        if self.memory is None:
+            self._notes.append(Note("error", NO_KERNEL))
+        uts = space.uts
         self.kernel = Kernel(
-            release=info.release or (uts["release"] if uts else None),
-            version=uts["version"] if uts else None,
+            release=space.info.release or (uts["release"] if uts else None),
+            version=(uts["version"] or None) if uts else None,
             arch=container.machine,
-            build_id=info.build_id,
-            kaslr_offset=kaslr_offset(info),
-            phys_base=self._phys_base,
+            build_id=space.info.build_id,
+            kaslr_offset=space.kaslr_offset,
+            phys_base=space.phys_base,
         )
         hostname = uts["nodename"] if uts else None
-        self.machine = Machine(
-            cpus=container.cpus, hostname=None if hostname in (None, "", "(none)") else hostname
-        )
-
-    def _open_memory(self) -> None:
-        info = self.vmcoreinfo
-        self._phys_base = info.phys_base()
-        if self._phys_base is None:
-            self._phys_base = self.container.phys_base
-        if self._phys_base is not None and info.symbols:
-            self.memory = x86_64_memory(self.container, info, self._phys_base)
+        self.machine = Machine(cpus=container.cpus, hostname=None if hostname in (None, "", "(none)") else hostname)
 
     def __enter__(self) -> Dump:
         return self
@@ -111,22 +118,31 @@ class Dump:
             self._notes.append(
                 Note(
                     "info",
-                    f"{count} log record{'s' if count != 1 else ''} left out: written by processes to"
-                    f" /dev/kmsg",
+                    f"{count} log record{'s' if count != 1 else ''} left out: written by processes to /dev/kmsg",
                 )
             )
         return format_records(kernel)
 
 
-def open_dump(path: str | Path) -> Dump:
-    """The dump at `path`.
+def open_dump(
+    path: str | Path | Sequence[str | Path],
+    *,
+    kaslr: int | None = None,
+    phys_base: int | None = None,
+    vmcoreinfo: bytes | None = None,
+    max_unpacked: int | None = None,
+    progress: Progress | None = None,
+) -> Dump:
+    """The dump at `path` ("-": standard input; several paths: the pieces of one split set).
 
-    Raises NotACrashFile (no dump), UnsupportedFormat, DamagedDump, UnreadableInput.
+    `kaslr`, `phys_base` and `vmcoreinfo` (the text) overrule what the dump tells. Compressed files are
+    unpacked up to `max_unpacked` bytes (twice the memory by default), telling `progress`. Raises
+    NotACrashFile (no dump), UnsupportedFormat, DamagedDump, UnreadableInput.
     """
-    source = FileSource(path)
-    container = open_container(source)
+    paths: list[str | Path] = [path] if isinstance(path, str | Path) else list(path)
+    container = open_files(paths, max_unpacked, progress)
     try:
-        return Dump(container, str(path))
+        return Dump(container, str(paths[0]), kaslr=kaslr, phys_base=phys_base, vmcoreinfo=vmcoreinfo)
     except BaseException:
         container.close()
         raise

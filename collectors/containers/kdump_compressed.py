@@ -38,6 +38,7 @@ class KdumpHeader:
     release: str
     machine: str
     nodename: str
+    timestamp: bytes
     status: int
     block_size: int
     sub_header_blocks: int
@@ -71,9 +72,7 @@ def parse_header(source: ByteSource) -> KdumpHeader:
             )
         raise DamagedDump(f"{name}: offset 428: a page size of {block_size} bytes is none of {PAGE_SIZES}")
     if not 0 < sub_blocks <= 1024 or version < 1:
-        raise DamagedDump(
-            f"{name}: offset 432: version {version}, {sub_blocks} blocks of sub header make no sense"
-        )
+        raise DamagedDump(f"{name}: offset 432: version {version}, {sub_blocks} blocks of sub header make no sense")
     sub = source.read(block_size, 104).ljust(104, b"\0")
     phys_base, dump_level, split, start_pfn, end_pfn = struct.unpack_from("<QiiQQ", sub)
     vmcoreinfo = struct.unpack_from("<QQ", sub, 32) if version >= 3 else (0, 0)
@@ -85,6 +84,7 @@ def parse_header(source: ByteSource) -> KdumpHeader:
         release=_text(head, 12 + 2 * 65),
         machine=_text(head, 12 + 4 * 65),
         nodename=_text(head, 12 + 65),
+        timestamp=head[408:424],
         status=status,
         block_size=block_size,
         sub_header_blocks=sub_blocks,
@@ -144,9 +144,7 @@ class KdumpCompressed:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._cache_pages = _CACHE_BYTES // self.page_size
         if header.status & STATUS_INCOMPLETE:
-            self.problems.append(
-                "the dump says that it is incomplete: makedumpfile ran out of space while writing it"
-            )
+            self.problems.append("the dump says that it is incomplete: makedumpfile ran out of space while writing it")
 
     def _lay_out(self) -> None:
         header, size = self.header, self.page_size
@@ -171,7 +169,7 @@ class KdumpCompressed:
         named = self.header.machine
         if named in ("x86_64", "aarch64"):
             return named
-        if named:
+        if named and named != "Unknown":  # QEMU for arm64
             raise UnsupportedFormat(
                 f"{self._source.name}: a kdump of {named!r}; kbmatch reads x86_64 and aarch64. Extract"
                 f" the log with"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,9 +72,7 @@ class FileSource:
                     break
                 data += more
         except OSError as error:
-            raise UnreadableInput(
-                f"{self.name}: offset {offset}: cannot be read: {error.strerror}"
-            ) from error
+            raise UnreadableInput(f"{self.name}: offset {offset}: cannot be read: {error.strerror}") from error
         self.bytes_read += len(data)
         return data
 
@@ -126,3 +125,63 @@ class BytesSource:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+class WindowSource:
+    """A part of another source, as a member of an archive. Owns the other one."""
+
+    def __init__(self, whole: ByteSource, name: str, start: int, size: int) -> None:
+        self.name = name
+        self._whole = whole
+        self._start = start
+        self.size = max(0, min(size, whole.size - start))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset` of the part."""
+        length = min(length, self.size - offset)
+        return self._whole.read(self._start + offset, length) if length > 0 and offset >= 0 else b""
+
+    def data_extents(self, start: int = 0) -> Iterator[tuple[int, int]]:
+        """The part of the other's extents."""
+        for low, high in self._whole.data_extents(self._start + start):
+            if low >= self._start + self.size:
+                return
+            yield low - self._start, min(high - self._start, self.size)
+
+    def close(self) -> None:
+        """Close the whole."""
+        self._whole.close()
+
+
+class SourceStream(io.RawIOBase):
+    """A source as a seekable binary stream, for the decompressors of the standard library. Does not own the source."""
+
+    def __init__(self, source: ByteSource) -> None:
+        super().__init__()
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer from the position on; 0 at the end."""
+        data = self._source.read(self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As files do."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._source.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from types import ModuleType
+from typing import IO
 
 from kbmatch.engine.errors import KbmatchError, UnsupportedFormat
 
@@ -42,3 +44,16 @@ def decompress(data: bytes, limit: int) -> bytes:
     if len(unpacked) > limit:
         raise ZstdError(f"more than {limit} bytes")
     return unpacked
+
+
+def open_stream(raw: IO[bytes] | io.RawIOBase) -> IO[bytes]:
+    """The decompressed stream of a .zst file of any number of frames. Raises UnsupportedFormat without a library."""
+    kind, module = library()
+    stream: IO[bytes]
+    if kind == "stdlib":
+        stream = module.ZstdFile(raw)
+    else:
+        # 128 MiB of window is what the zstd command takes without --memory, too.
+        decompressor = module.ZstdDecompressor(max_window_size=1 << 27)
+        stream = decompressor.stream_reader(raw, read_across_frames=True)
+    return stream
