@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_VERDICT_COLOURS = {"known-issue": "1;32", "needs-escalation": "1;33", "not-a-kernel-bug": "1;36", "no-crash": "1"}
+_VERDICT_COLOURS = {
+    "known-issue": "1;32",
+    "needs-escalation": "1;33",
+    "not-a-kernel-bug": "1;36",
+    "no-crash": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)

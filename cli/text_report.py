@@ -18,6 +18,7 @@ from kbmatch.cli.wording import (
 from kbmatch.engine.condition import show
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding
+from kbmatch.engine.incident import Incident
 from kbmatch.engine.logic import Truth
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
@@ -42,7 +43,7 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
     if diagnosis.incident.events:
         yield from _crash(diagnosis, style)
     if shown:
-        yield from _evidence(shown, style)
+        yield from _evidence(shown, diagnosis.incident, style)
     yield from _section("What to do", advice(diagnosis, shown, own, knowledge), style)
     yield from _others(diagnosis, everything, style)
     if everything:
@@ -58,7 +59,11 @@ def _findings(shown: list[Finding], own: list[Finding], style: Style) -> Iterato
     for number, finding in enumerate(best, 1):
         mark = f"{number}. " if len(best) > 1 else ""
         yield f"  {mark}{style.bold(finding.rule.title)}"
-        names = [finding.rule.id, *finding.rule.aliases, *(f"fix {fix.commit[:12]}" for fix in finding.rule.fixes)]
+        names = [
+            finding.rule.id,
+            *finding.rule.aliases,
+            *(f"fix {fix.commit[:12]}" for fix in finding.rule.fixes),
+        ]
         yield f"  {' ' * len(mark)}{style.dim(', '.join(names))}"
         if len(best) == 1:
             yield from _wrapped(finding.rule.description, "  ")
@@ -74,8 +79,6 @@ def _crash(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     rows.append(("kernel", kernel_name(incident.kernel)))
     if (machine := machine_name(incident.machine)) is not None:
         rows.append(("machine", machine))
-    if len(incident.events) == 0:
-        return
     yield style.heading("The crash")
     yield from _table(rows)
     yield ""
@@ -90,7 +93,7 @@ def _table(rows: list[tuple[str, str]]) -> Iterator[str]:
             yield f"  {'':<{width}}  {line}"
 
 
-def _evidence(shown: list[Finding], style: Style) -> Iterator[str]:
+def _evidence(shown: list[Finding], incident: Incident, style: Style) -> Iterator[str]:
     yield style.heading("Evidence")
     rows: dict[tuple[str, str], None] = {}
     for finding in shown:
@@ -99,6 +102,10 @@ def _evidence(shown: list[Finding], style: Style) -> Iterator[str]:
         for item in finding.evidence:
             value = show(item.value, item.fact == "address")
             rows[item.fact, f"{value}  ({item.source})" if item.source else value] = None
+        for condition in finding.rule.state:
+            if (state := incident.state.get(condition.probe)) is not None:
+                why = f": {state.why}" if state.why else ""
+                rows[condition.probe, f"read from the {state.origin}{why}"] = None
         rows["version", version_phrase(finding)] = None
     yield from _table(list(rows))
     yield ""

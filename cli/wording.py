@@ -30,7 +30,10 @@ def headline(diagnosis: Diagnosis, shown: Sequence[Finding], knowledge: Knowledg
         return "NOT KNOWN", f"none of the {knowledge.stamp.rules} rules fits this crash"
     best = shown[0]
     if best.version_conflict:
-        return "CONFIRMED, BUT", f"memory shows the bug in a version that should not have it: {best.version.why}"
+        return (
+            "CONFIRMED, BUT",
+            f"memory shows the bug in a version that should not have it: {best.version.why}",
+        )
     ties = sum(f.verdict is best.verdict for f in shown)
     what = "a known bug" if ties == 1 else f"one of {ties} known bugs that leave the same trace"
     if best.verdict in (Verdict.CONFIRMED, Verdict.LIKELY):
@@ -211,7 +214,7 @@ def advice(
 
 def _advice_unknown(own: Sequence[Finding]) -> list[str]:
     lines = ["Escalate. Hand over this report, the log and, if there is one, the vmcore."]
-    near = [f for f in own if f.verdict in (Verdict.REFUTED, Verdict.NOT_AFFECTED, Verdict.EXCEPTED, Verdict.INCOMPLETE)]
-    for finding in near[:3]:
-        lines.append(f"Nearest: {finding.rule.id}, {finding.verdict.value} (--all says why).")
-    return lines
+    near = [
+        f for f in own if f.verdict in (Verdict.REFUTED, Verdict.NOT_AFFECTED, Verdict.EXCEPTED, Verdict.INCOMPLETE)
+    ]
+    return lines + [f"Nearest: {f.rule.id}, {f.verdict.value} (--all says why)." for f in near[:3]]

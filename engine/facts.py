@@ -1,4 +1,5 @@
-"""The registry of facts that a rule's signature may name: one list, from which schema, docs and linter are made.
+"""
+The registry of facts that a rule's signature may name: one list, from which schema, docs and linter are made.
 
 A fact reads one value, or several, out of an incident and one of its events. None means unknown. `selective` facts
 are what candidates are looked up by: few rules share one of their values.
@@ -26,7 +27,8 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact: its name in rules, its type, and how to read it.
+    """
+    One fact: its name in rules, its type, and how to read it.
 
     `type` is "integer" or "text". `closed` lists the only values that a text may have. A fact with `many` has several
     values at once; a leaf is true if one of them fits. `field` is the Signature field whose line is the source.
@@ -70,7 +72,10 @@ def _modules(event: Signature) -> Value:
 _FACTS = (
     Fact("kind", "text", "The kind of crash.", _event(lambda e: e.kind), "kind", closed=KINDS),
     Fact("message", "text", "The event's head line as logged.", _event(lambda e: e.message), "message"),
-    Fact("symbol", "text", "The function in which the CPU stood.", _event(lambda e: e.symbol), "symbol", selective=True),
+    Fact(
+        "symbol", "text", "The function in which the CPU stood.",
+        _event(lambda e: e.symbol), "symbol", selective=True,
+    ),
     Fact(
         "offset", "integer", "Offset in the printed function; differs from build to build.",
         _event(lambda e: e.offset), "symbol", hexadecimal=True, in_signature=False,
@@ -101,20 +106,28 @@ _FACTS = (
         _event(lambda e: e.address), "address", hexadecimal=True,
     ),
     Fact("access", "text", "What the faulting access was.", _event(lambda e: e.access), "access", closed=ACCESSES),
-    Fact("context", "text", "In which context the CPU was.", _event(lambda e: e.context if e.context != "unknown" else None),
-         "context", closed=CONTEXTS),
+    Fact(
+        "context", "text", "In which context the CPU was.",
+        _event(lambda e: e.context if e.context != "unknown" else None), "context", closed=CONTEXTS,
+    ),
     Fact("cpu", "integer", "Number of the CPU.", _event(lambda e: e.cpu), "cpu"),
     Fact("pid", "integer", "Process id of the current task.", _event(lambda e: e.pid), "pid"),
     Fact("comm", "text", "Name of the current task.", _event(lambda e: e.comm), "comm"),
-    Fact("source-line", "text", "File and line that a BUG or WARNING printed.", _event(lambda e: e.source_line), "source_line"),
-    Fact("instruction", "text", "The faulting instruction, decoded.", _event(lambda e: e.instruction.text if e.instruction else None), "code"),
+    Fact(
+        "source-line", "text", "File and line that a BUG or WARNING printed.",
+        _event(lambda e: e.source_line), "source_line",
+    ),
+    Fact(
+        "instruction", "text", "The faulting instruction, decoded.",
+        _event(lambda e: e.instruction.text if e.instruction else None), "code",
+    ),
     Fact(
         "release", "text", "The kernel's release, as uname -r prints it.",
         lambda s: (s.event.release if s.event else None) or s.incident.kernel.release,
     ),
     Fact("arch", "text", "The architecture, as uname -m prints it.", lambda s: s.incident.kernel.arch),
-    Fact("product", "text", "The product that the kernel belongs to (kb/products.yaml).", lambda s: s.incident.kernel.product),
-    Fact("stream", "text", "The product's line that the kernel belongs to.", lambda s: s.incident.kernel.stream),
+    Fact("product", "text", "The kernel's product (kb/products.yaml).", lambda s: s.incident.kernel.product),
+    Fact("stream", "text", "The product's line that the kernel is of.", lambda s: s.incident.kernel.stream),
     Fact("taint", "text", "A taint letter of the kernel.", lambda s: s.incident.kernel.taint, many=True),
     Fact("hardware", "text", 'The "Hardware name:" line.', lambda s: s.incident.machine.hardware),
     Fact("hypervisor", "text", "The hypervisor's short name.", lambda s: s.incident.machine.hypervisor),

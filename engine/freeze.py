@@ -1,4 +1,5 @@
-"""Reads a freeze file: the signature JSON that `kbmatch signature` printed, as an Incident again.
+"""
+Reads a freeze file: the signature JSON that `kbmatch signature` printed, as an Incident again.
 
 Every value is checked against the contract, since such a file may come from anywhere; errors name the JSON path.
 What the contract does not carry (source lines of single facts, why a record's value is missing) is gone.
@@ -146,7 +147,10 @@ def _kernel(o: _Object) -> Kernel:
 
 def _machine(o: _Object) -> Machine:
     return Machine(
-        o.text_or_none("hardware"), o.text_or_none("hypervisor"), o.number_or_none("cpus"), o.text_or_none("hostname")
+        o.text_or_none("hardware"),
+        o.text_or_none("hypervisor"),
+        o.number_or_none("cpus"),
+        o.text_or_none("hostname"),
     )
 
 
@@ -159,7 +163,19 @@ def _frame(o: _Object) -> Frame:
 
 def _task(o: _Object) -> HungTask:
     return HungTask(
-        o.text_or_none("comm"), o.number_or_none("pid"), o.number_or_none("seconds"), tuple(o.each("trace", _frame))
+        o.text_or_none("comm"),
+        o.number_or_none("pid"),
+        o.number_or_none("seconds"),
+        tuple(o.each("trace", _frame)),
+    )
+
+
+def _instruction(o: _Object) -> Instruction:
+    return Instruction(
+        o.text("text"),
+        o.text_or_none("base"),
+        o.number_or_none("displacement", -(1 << 63)),
+        o.flag_or_none("explains_address"),
     )
 
 
@@ -176,14 +192,11 @@ def _event(o: _Object) -> Signature:
         pid=o.number_or_none("pid"), comm=o.text_or_none("comm"), context=o.one_of("context", CONTEXTS),
         symbol=o.text_or_none("symbol"), printed=o.text_or_none("printed"), offset=o.number_or_none("offset"),
         size=o.number_or_none("size"), module=o.text_or_none("module"),
-        culprit=culprit and Culprit(culprit.text("symbol"), culprit.text_or_none("module")),
+        culprit=Culprit(culprit.text("symbol"), culprit.text_or_none("module")) if culprit else None,
         address=o.number_or_none("address"), access=access,
         registers={name: registers.number_or_none(name) for name, _ in registers.items()},
         code=o.text_or_none("code"),
-        instruction=instruction and Instruction(
-            instruction.text("text"), instruction.text_or_none("base"),
-            instruction.number_or_none("displacement", -(1 << 63)), instruction.flag_or_none("explains_address"),
-        ),
+        instruction=_instruction(instruction) if instruction else None,
         source_line=o.text_or_none("source_line"), tasks=tuple(o.each("tasks", _task)),
         trace=tuple(o.each("trace", _frame)),
     )  # fmt: skip

@@ -1,4 +1,5 @@
-"""What crash's sys header and bt print: the machine, the crashed context, its registers and frames.
+"""
+What crash's sys header and bt print: the machine, the crashed context, its registers and frames.
 
 Formats: crash 7 and 8, kernel.c (display_sys_stats) and x86_64.c (x86_64_print_exception_frame).
 """
@@ -13,12 +14,13 @@ from kbmatch.collectors.transcript.session import Command, Session
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import strip_decorations
 
-_HEADER = re.compile(
-    r"^\s*(KERNEL|DUMPFILE|CPUS|NODENAME|RELEASE|VERSION|MACHINE|PANIC|PID|COMMAND|CPU):\s+(.*?)\s*$"
-)
+_HEADER = re.compile(r"^\s*(KERNEL|DUMPFILE|CPUS|NODENAME|RELEASE|VERSION|MACHINE|PANIC|PID|COMMAND|CPU):\s+(.*?)\s*$")
 _EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[\w.]+)\+(?P<offset>\d+)\]")
 _REGISTER = re.compile(r"\b(RIP|RSP|RFLAGS|R[A-Z]{2}|R[89]|R1[0-5]|ORIG_RAX):\s+([0-9a-f]{4,16})\b")
-_FRAME = re.compile(r"^\s*#\d+ \[[0-9a-f]+\] (?P<symbol>[\w.]+)(?:\+(?P<offset>\d+|0x[0-9a-f]+))? at (?P<address>[0-9a-f]+)(?: \[(?P<module>\w+)\])?")
+_FRAME = re.compile(
+    r"^\s*#\d+ \[[0-9a-f]+\] (?P<symbol>[\w.]+)(?:\+(?P<offset>\d+|0x[0-9a-f]+))? at (?P<address>[0-9a-f]+)"
+    r"(?: \[(?P<module>\w+)\])?"
+)
 _COMMAND_LINE = re.compile(r"--kaslr[= ](?P<kaslr>0x[0-9a-fA-F]+|\d+)|phys_base[= ](?P<phys>(?:0x)?[0-9a-fA-F]+)")
 
 
@@ -88,7 +90,7 @@ def _exception_frame(command: Command) -> ExceptionFrame | None:
 
 
 def _register_name(name: str) -> str:
-    """crash prints R8 where the kernel prints R08, and RFLAGS where it prints EFLAGS."""
+    """Crash prints R8 where the kernel prints R08, and RFLAGS where it prints EFLAGS."""
     lower = name.lower()
     return {"rflags": "eflags"}.get(lower, lower)
 

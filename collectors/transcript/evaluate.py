@@ -1,4 +1,5 @@
-"""Evaluates a probe's C expressions on what a session printed, in place of memory.
+"""
+Evaluates a probe's C expressions on what a session printed, in place of memory.
 
 Without type information: a member is looked up by name, a pointer is followed to the struct printed at its address
 (or to words shown by rd, where the layout is of a public ABI), and arithmetic is on Python integers, so an expression
@@ -51,10 +52,14 @@ class Place:
 
 
 class Printouts:
-    """All structs and words that a session printed."""
+    """All structs and words that a session printed.
+
+    `misread` names the structs that were printed with a wrong type and read by offset nevertheless.
+    """
 
     def __init__(self, structs: tuple[PrintedStruct, ...], memory: PrintedMemory) -> None:
         self.structs = structs
+        self.misread: dict[str, None] = {}
         self._memory = memory
         self._by_address: dict[int, list[PrintedStruct]] = {}
         for struct in structs:
@@ -70,6 +75,9 @@ class Printouts:
         layout = probe.layouts.get(type_name or "")
         if layout is not None:
             other = next((s for s in shown if s.type_name in probe.layouts), None)
+            if other is not None:
+                said = f"line {other.line} prints 0x{address:x} as {other.type_name}; read by offset as {type_name}"
+                self.misread[said] = None
             return Place(address, layout, other, probe.layouts[other.type_name] if other else {})
         raise NotPrinted(f"the session prints no {type_name or 'struct'} at 0x{address:x}")
 

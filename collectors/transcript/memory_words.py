@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from kbmatch.collectors.transcript.session import Command
 
-_LINE = re.compile(r"^\s*(?P<address>[0-9a-f]{8,16}):\s+(?P<words>[0-9a-f]{2,16}(?:\s[0-9a-f]{2,16}|\s\s[0-9a-f]{2,16})*)(?=\s|$)")
+_LINE = re.compile(
+    r"^\s*(?P<address>[0-9a-f]{8,16}):\s+(?P<words>[0-9a-f]{2,16}(?:\s[0-9a-f]{2,16}|\s\s[0-9a-f]{2,16})*)(?=\s|$)"
+)
 _OTHER_FORMAT = re.compile(r"-\w*[dDaNsS]\w*")
 """Options of rd by which it prints something else than hexadecimal words (crash 8, help rd)."""
 

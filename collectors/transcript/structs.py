@@ -1,4 +1,5 @@
-"""Parses what crash's struct command (gdb's printer) shows: nested members with their values and lines.
+"""
+Parses what crash's struct command (gdb's printer) shows: nested members with their values and lines.
 
 Made for text that people have cut: "... snip ..." lines, comments behind values and missing braces are passed over.
 """
@@ -25,7 +26,9 @@ _TOKEN = re.compile(
 )
 _HEAD = re.compile(r"^\s*(?P<type>(?:(?:struct|union)\s+)?[A-Za-z_]\w*)\s*(?:=\s*)?\{")
 _ADDRESS = re.compile(r"(?:0x)?[0-9a-fA-F]{8,16}")
-_SKIPPED_COMMANDS = frozenset({"log", "dmesg", "bt", "dis", "rd", "ps", "sym", "mod", "eval", "edis", "files", "vm", "foreach"})
+_SKIPPED_COMMANDS = frozenset(
+    {"log", "dmesg", "bt", "dis", "rd", "ps", "sym", "mod", "eval", "edis", "files", "vm", "foreach"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,7 @@ class _Tokens:
 
     def __init__(self, lines: tuple[str, ...], first_line: int) -> None:
         self._items = [
-            (match[0], first_line + number)
-            for number, line in enumerate(lines)
-            for match in _TOKEN.finditer(line)
+            (match[0], first_line + number) for number, line in enumerate(lines) for match in _TOKEN.finditer(line)
         ]
         self._next = 0
 
@@ -174,7 +175,7 @@ def _array(tokens: _Tokens, depth: int) -> list[Printed]:
 
 def _scalar(text: str) -> int | str | None:
     if text.startswith('"'):
-        return text[1:-1].split("\\000")[0]
+        return text[1:-1].split("\\000", maxsplit=1)[0]
     try:
         return int(text, 0)
     except ValueError:

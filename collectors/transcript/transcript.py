@@ -48,18 +48,17 @@ def read_transcript(data: bytes, probes: ProbeSource) -> TranscriptReading:
     return TranscriptReading(reading, _state(session, probes, crashed, kernel.arch))
 
 
-def _state(
-    session: Session, probes: ProbeSource, event: Signature | None, arch: str | None
-) -> dict[str, ProbeState]:
+def _state(session: Session, probes: ProbeSource, event: Signature | None, arch: str | None) -> dict[str, ProbeState]:
     structs = tuple(struct for command in session.commands for struct in printed_structs(command))
     if not structs:
-        return {}
+        return {}, ()
     memory = PrintedMemory()
     for command in session.commands:
         memory.add_rd(command)
     printouts = Printouts(structs, memory)
     found = ((probe.id, read_records(probe, printouts, event, arch)) for probe in probes.probes())
-    return {probe_id: state for probe_id, state in found if state is not None}
+    state = {probe_id: state for probe_id, state in found if state is not None}
+    return state, tuple(Note("info", text) for text in printouts.misread)
 
 
 def _text(facts: SessionFacts, key: str) -> str | None:

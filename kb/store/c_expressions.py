@@ -1,4 +1,5 @@
-"""Parses the C expressions of probes into the engine's trees, with pycparser.
+"""
+Parses the C expressions of probes into the engine's trees, with pycparser.
 
 Casts need type names: the kernel's usual typedefs are declared in front, and others must be written "struct x *".
 """
@@ -19,8 +20,8 @@ TYPEDEFS: tuple[str, ...] = (
 """Typedefs of include/linux/types.h, include/uapi/linux/types.h and include/xen/interface/io/ring.h (Linux 6.1)."""
 
 MAX_LENGTH = 500
-_BINARY = frozenset("+ - * / % << >> & | ^ && || == != < <= > >=".split())
-_UNARY = frozenset("& * - ~ ! +".split())
+_BINARY = frozenset(["+", "-", "*", "/", "%", "<<", ">>", "&", "|", "^", "&&", "||", "==", "!=", "<", "<=", ">", ">="])
+_UNARY = frozenset(["&", "*", "-", "~", "!", "+"])
 
 
 class ExpressionError(ValueError):

@@ -11,7 +11,8 @@ from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 
 PATH = Path(__file__).resolve().parent.parent / "frames.yaml"
-_KEYS = ("format", "common", "kinds", "dispatchers", "transparent", "stall-kinds")
+_TABLES = ("kinds", "exceptions", "families")
+_KEYS = ("format", "common", "dispatchers", "outer-dispatchers", "stall-kinds", "stall-messages", *_TABLES)
 
 
 @lru_cache(maxsize=4)
@@ -50,13 +51,22 @@ def load_helper_frames(path: Path = PATH) -> HelperFrames:
                 problems.append(_problem(path, "regex", f"{what}: {entry!r}: {error}"))
         return "|".join(f"(?:{entry})" for entry in entries)
 
-    kinds = table.get("kinds", {})
+    def by_name(what: str) -> dict[str, str]:
+        entries = table.get(what, {})
+        if not isinstance(entries, dict):
+            problems.append(_problem(path, "shape", f"{what}: a mapping is expected"))
+            return {}
+        return {str(k): joined([v] if isinstance(v, str) else v, f"{what}.{k}") for k, v in entries.items()}
+
     frames = HelperFrames(
         common=joined(table.get("common", []), "common"),
-        by_kind={str(kind): joined(entries, f"kinds.{kind}") for kind, entries in dict(kinds).items()},
+        by_kind=by_name("kinds"),
+        exceptions=by_name("exceptions"),
         dispatchers=joined(table.get("dispatchers", []), "dispatchers"),
-        transparent=joined(table.get("transparent", []), "transparent"),
-        stall_kinds=tuple(table.get("stall-kinds", ())),
+        outer_dispatchers=joined(table.get("outer-dispatchers", []), "outer-dispatchers"),
+        stall_kinds=tuple(str(kind) for kind in table.get("stall-kinds", ())),
+        stall_messages=str(table.get("stall-messages", "")),
+        families=by_name("families"),
     )
     if problems:
         raise KnowledgeError(problems)

@@ -37,7 +37,8 @@ class KnowledgeStamp:
 
 
 class KnowledgeBase:
-    """Rules, probes and products: the shipped ones, and those of further folders.
+    """
+    Rules, probes and products: the shipped ones, and those of further folders.
 
     Everything is read when first asked for. A rule of a further folder may not take a shipped rule's id.
     """
@@ -112,7 +113,10 @@ class KnowledgeBase:
     def stamp(self) -> KnowledgeStamp:
         """Version, number of rules, digest, and the further folders in use."""
         digest = hashlib.sha256()
-        for path in (*self._rule_files, *sorted(p for f in self._roots for p in (f / "probes").glob("*.yaml"))):
+        for path in (
+            *self._rule_files,
+            *sorted(p for f in self._roots for p in (f / "probes").glob("*.yaml")),
+        ):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         return KnowledgeStamp(_version(), len(self.rules), digest.hexdigest()[:16], tuple(map(str, self._folders)))
 
@@ -122,13 +126,21 @@ class KnowledgeBase:
 
     @cached_property
     def _rule_files(self) -> tuple[Path, ...]:
-        """Rule files, sorted; tests beside them are no rules. A further folder may hold rules itself or under rules/."""
+        """Rule files, sorted; tests beside them are no rules. A further folder holds rules itself or under rules/."""
         shipped = sorted((self._shipped / "rules").rglob("*.yaml"))
         found = list(shipped)
         for folder in self._folders:
             if not folder.is_dir():
                 raise KnowledgeError(
-                    [Diagnostic(str(folder), 1, 1, "no-folder", "--rules names a folder of rule files, this is none")]
+                    [
+                        Diagnostic(
+                            str(folder),
+                            1,
+                            1,
+                            "no-folder",
+                            "--rules names a folder of rule files, this is none",
+                        )
+                    ]
                 )
             skipped = {folder / "probes", folder / "layouts", folder / "schema"}
             found += sorted(p for p in folder.rglob("*.yaml") if not skipped & set(p.parents))

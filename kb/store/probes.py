@@ -65,7 +65,7 @@ def _root(node: Mapping, problems: Problems) -> RegisterRoot:
     yields = reader.text("yields") or ""
     found = _CONTAINER_OF.fullmatch(yields)
     if yields and found is None:
-        problems.add(node.get("yields") or node, "bad-value", "write yields: \"container_of(p, TYPE, MEMBER)\"")
+        problems.add(node.get("yields") or node, "bad-value", 'write yields: "container_of(p, TYPE, MEMBER)"')
     registers = node.get("registers")
     named: dict[str, tuple[str, ...]] = {}
     if isinstance(registers, Mapping):
@@ -98,7 +98,9 @@ def _record(reader: Reader) -> Iterable[ProbeField]:
                 part.check_keys(("text",), ("text",))
                 type_, text_node = "text", value.get("text") or value
         if not isinstance(text_node, Scalar) or not isinstance(text_node.value, str):
-            reader.problems.add(value, "bad-value", "a field is a C expression in quotes, {text: C} or {count: i, while: C}")
+            reader.problems.add(
+                value, "bad-value", "a field is a C expression in quotes, {text: C} or {count: i, while: C}"
+            )
             continue
         try:
             expression = parse_expression(text_node.value)

@@ -1,12 +1,14 @@
-"""Reads one YAML file into the engine's document nodes, with marks.
+"""
+Reads one YAML file into the engine's document nodes, with marks.
 
 Only what knowledge files need: plain and quoted scalars, lists, mappings. Anchors, aliases, tags, several documents and
-duplicate keys are errors. Scalars follow YAML 1.1's core types for integers, floats, booleans and null; dates stay text.
+duplicate keys are errors. Plain scalars follow YAML 1.1 for integers, floats, booleans and null; dates stay text.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,7 +18,8 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 60
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Any: the stubs leave the parser's event methods untyped
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path) -> Node:
@@ -62,7 +65,7 @@ def _error(file: Path | str, line: int, column: int, code: str, message: str) ->
 class _Events:
     """Turns the parser's events into nodes."""
 
-    def __init__(self, loader: yaml.SafeLoader, file: str, problems: Problems) -> None:
+    def __init__(self, loader: Any, file: str, problems: Problems) -> None:
         self._loader = loader
         self._file = file
         self._problems = problems
@@ -79,7 +82,7 @@ class _Events:
             self._problems.add(self._mark(event), "yaml", "one file holds one document")
         return node
 
-    def _mark(self, event: yaml.Event) -> Mark:
+    def _mark(self, event: Any) -> Mark:
         return Mark(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _node(self, depth: int) -> Node:
@@ -129,7 +132,7 @@ def _source_text(key: Scalar) -> str:
     return "null" if key.value is None else str(key.value).lower()
 
 
-def _plain(loader: yaml.SafeLoader, text: str) -> str | int | float | bool | None:
+def _plain(loader: Any, text: str) -> str | int | float | bool | None:
     """What YAML 1.1 makes of a plain scalar; everything but numbers, booleans and null stays text."""
     tag = loader.resolve(yaml.ScalarNode, text, (True, False))
     if tag == "tag:yaml.org,2002:null":

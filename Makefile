@@ -1,0 +1,53 @@
+# The two commands of a newcomer are `make demo` and `make test`; `make help` lists the rest.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types unit bench clean
+
+help:
+	@echo "make demo   set up .venv and diagnose the founding case in examples/"
+	@echo "make test   set up .venv, then lint, types and all tests"
+	@echo "make lint | types | unit   one part of it"
+	@echo "make bench  kbmatch against makedumpfile, crash and drgn on the same dump"
+	@echo "make clean  remove .venv and caches"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+# A leading "-" would hide a crash of kbmatch: only the two statuses of a diagnosis are let through.
+demo: $(VENV)/.installed
+	@echo '$$ kbmatch core examples/founding-case/dmesg.log'
+	@$(BIN)/kbmatch core examples/founding-case/dmesg.log || test $$? -eq 1
+	@echo
+	@echo '$$ kbmatch core examples/founding-case/crash-session.txt'
+	@$(BIN)/kbmatch core examples/founding-case/crash-session.txt || test $$? -eq 1
+
+test: lint types unit
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy -p kbmatch
+	$(BIN)/pyright --warnings
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/pytest -n auto
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python bench/compare_dump_readers.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
