@@ -79,15 +79,11 @@ def judge(affected: Sequence[Affected], kernel: Kernel, products: Products) -> V
     if kernel.livepatched:
         why = "the kernel is live-patched, so its version does not tell which fixes it runs with"
         running = product.running_version(kernel) if product else kernel.release
-        return VersionJudgement(
-            VersionStatus.UNKNOWN, kernel.product, kernel.stream, running, None, None, why
-        )
+        return VersionJudgement(VersionStatus.UNKNOWN, kernel.product, kernel.stream, running, None, None, why)
     if product is None:
         what = kernel.release or "a kernel without a release"
         why = f"{what} is of no vendor in the product table; the number alone does not tell what it holds"
-        return VersionJudgement(
-            VersionStatus.UNKNOWN, kernel.product, kernel.stream, kernel.release, None, None, why
-        )
+        return VersionJudgement(VersionStatus.UNKNOWN, kernel.product, kernel.stream, kernel.release, None, None, why)
     unknown: VersionJudgement | None = None
     if product.id != UPSTREAM:
         for product_id in products.related(product.id):
@@ -164,9 +160,7 @@ def _later_fix(spans: list[_Span], product: Product, running: str) -> str | None
     """Return the first fix of a later stream where streams follow each other, for a reader to weigh."""
     if not product.sequential:
         return None
-    fixes = [
-        s.range.fixed for s in spans if s.range.fixed is not None and well_formed(s.range, product.scheme)
-    ]
+    fixes = [s.range.fixed for s in spans if s.range.fixed is not None and well_formed(s.range, product.scheme)]
     later = [f for f in fixes if compare(product.scheme, running, strip_suffixes(product.scheme, f)) < 0]
     return oldest(later, product.scheme)
 

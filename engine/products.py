@@ -208,9 +208,7 @@ class Products:
         texts = texts_of(kernel)
         product = self.get(kernel.product)
         if kernel.product is None:
-            product = next(
-                (p for p in self._order if any(r.match(texts) is not None for r in p.recognise)), None
-            )
+            product = next((p for p in self._order if any(r.match(texts) is not None for r in p.recognise)), None)
         if product is None:
             return kernel
         groups: dict[str, str] = {}

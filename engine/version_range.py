@@ -55,9 +55,7 @@ def check_range(version_range: VersionRange, product_id: str, products: Products
         order = compare(scheme, fixed, introduced)
         # Upstream, "introduced 6.7, fixed 6.7" is a defect of pre-releases alone: within the rc phase.
         if order < 0 or (order == 0 and (scheme != "upstream" or "-rc" in fixed)):
-            problems.append(
-                f"fixed {version_range.fixed!r} is not after introduced {version_range.introduced!r}"
-            )
+            problems.append(f"fixed {version_range.fixed!r} is not after introduced {version_range.introduced!r}")
     problems += _check_line(version_range, product)
     return problems
 
@@ -102,13 +100,8 @@ def recommended_fix(hit: VersionRange, ranges: Sequence[VersionRange], scheme: s
             return None
         bare = strip_suffixes(scheme, candidate)
         for other in ranges:
-            start = (
-                other.introduced == ALWAYS
-                or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
-            )
-            if start and (
-                other.fixed is None or compare(scheme, bare, strip_suffixes(scheme, other.fixed)) < 0
-            ):
+            start = other.introduced == ALWAYS or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
+            if start and (other.fixed is None or compare(scheme, bare, strip_suffixes(scheme, other.fixed)) < 0):
                 candidate = other.fixed
                 break
         else:

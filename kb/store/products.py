@@ -151,7 +151,7 @@ def _patterns(reader: Reader, key: str) -> tuple[Pattern, ...]:
         Reader(node, reader.problems, "a pattern").check_keys(FIELDS)
         found = [(str(name.value), _expression(value, reader.problems)) for name, value in node.entries]
         expressions = tuple((name, expression) for name, expression in found if expression is not None)
-        if not expressions:
+        if not node.entries:
             reader.problems.add(node, CODE, f"a pattern needs at least one of {', '.join(FIELDS)}")
         patterns.append(Pattern(expressions))
     return tuple(patterns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,8 +23,9 @@ VERSION = st.builds(
 
 
 def oracle(a: str, b: str) -> int:
-    x, y = Version.from_string(a), Version.from_string(b)
-    return (x > y) - (x < y)
+    x: Any = Version.from_string(a)  # type: ignore[no-untyped-call]
+    y: Any = Version.from_string(b)  # type: ignore[no-untyped-call]
+    return int(x > y) - int(x < y)
 
 
 # The order that deb-version(7) and Policy 5.6.12 describe: "~~", "~~a", "~", the end, letters, the rest.
