@@ -1,5 +1,4 @@
-"""
-Whom to blame: the first frame of an event that is no helper.
+"""Whom to blame: the first frame of an event that is no helper.
 
 A crash often stands in a helper (memcpy, _raw_spin_lock) or in the machinery that reported it (dump_stack, panic).
 Which names these are is knowledge and comes in as data (kb/frames.yaml), as HelperFrames.
@@ -18,27 +17,43 @@ from kbmatch.engine.symbols import strip_decorations
 
 @dataclass(frozen=True, slots=True)
 class HelperFrames:
-    """
-    Names that carry no blame.
+    """Names that carry no blame. Each text is one regular expression for whole, undecorated function names.
 
-    `common` holds for every kind, `by_kind` adds to it. `dispatchers` are functions that call work on somebody's
-    behalf (a syscall entry, a softirq loop); for the kinds of `stall_kinds` the function that the dispatcher called
-    is blamed, because such a report catches a looping CPU at a random depth. Each text is one regular expression
-    that is matched against a whole, undecorated name.
+    `common` holds for every kind, `by_kind` adds to it, `exceptions` (by kind too) takes away from both.
+    `dispatchers` are functions that call other people's work (a system call, a softirq loop); for the kinds of
+    `stall_kinds`, and for events whose message contains `stall_messages`, the function that the innermost dispatcher
+    called is blamed, because such a report catches a looping CPU at a random depth; `outer_dispatchers` count where
+    no other dispatched. `families` maps the name that a
+    culprit bears to the names that other kernel versions use for the same function.
     """
 
     common: str = ""
     by_kind: Mapping[str, str] = field(default_factory=dict)
+    exceptions: Mapping[str, str] = field(default_factory=dict)
     dispatchers: str = ""
+    outer_dispatchers: str = ""
     stall_kinds: tuple[str, ...] = ()
-    transparent: str = ""
+    stall_messages: str = ""
+    families: Mapping[str, str] = field(default_factory=dict)
 
     def is_helper(self, symbol: str, kind: str) -> bool:
         """Whether a function of this (undecorated) name carries no blame in an event of this kind."""
-        if _full(self.common, symbol):
+        if _full(self.exceptions.get(kind, ""), symbol):
+            return False
+        return _full(self.common, symbol) or _full(self.by_kind.get(kind, ""), symbol)
+
+    def is_stall(self, event: Signature) -> bool:
+        """Whether `event` caught a CPU at a random depth of what it was doing."""
+        if event.kind in self.stall_kinds:
             return True
-        extra = self.by_kind.get(kind)
-        return bool(extra) and _full(extra or "", symbol)
+        return bool(self.stall_messages) and re.search(self.stall_messages, event.message) is not None
+
+    def culprit(self, frame: Frame) -> Culprit:
+        """`frame` as the one to blame, under its family's name."""
+        for name, pattern in self.families.items():
+            if _full(pattern, frame.symbol):
+                return Culprit(name, frame.module)
+        return Culprit(frame.symbol, frame.module)
 
 
 @lru_cache(maxsize=256)
@@ -46,43 +61,48 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+@lru_cache(maxsize=16384)
 def _full(pattern: str, symbol: str) -> bool:
     return bool(pattern) and _compiled(pattern).fullmatch(symbol) is not None
 
 
-def _stalled(event: Signature, helpers: HelperFrames, frames: Sequence[Frame]) -> Culprit | None:
-    """The function that the innermost dispatcher called, if a frame above it is no helper."""
+def _called_by_dispatcher(kind: str, helpers: HelperFrames, frames: Sequence[Frame]) -> Culprit | None:
+    """The function that the innermost dispatcher called, or what everybody waits for above it; None without one."""
     called: Frame | None = None
+    outer: Frame | None = None
     for frame in frames:
+        if _full(helpers.exceptions.get(kind, ""), frame.symbol):
+            return helpers.culprit(frame)
         if _full(helpers.dispatchers, frame.symbol):
             if called is not None:
-                return Culprit(called.symbol, called.module)
-            continue
-        if not _full(helpers.transparent, frame.symbol) and not helpers.is_helper(frame.symbol, event.kind):
+                return helpers.culprit(called)
+        elif _full(helpers.outer_dispatchers, frame.symbol):
+            outer = outer or called
+        elif not helpers.is_helper(frame.symbol, kind):
             called = frame
-    return None
+    return helpers.culprit(outer) if outer else None
 
 
 def culprit_of(event: Signature, helpers: HelperFrames) -> Culprit | None:
-    """
-    The first function of `event`, from where the CPU stood down its trace, that is no helper; None without one.
+    """The first function of `event`, from where the CPU stood down its trace, that is no helper; None without one.
 
     Frames marked "?" are leftovers on the stack and are asked only if no reliable frame answers.
     """
-    frames = list(event.trace)
+    frames = event.trace
     if not frames and event.tasks:
-        frames = list(event.tasks[0].trace)
-    top = Frame(event.symbol, event.printed or "", module=event.module) if event.symbol else None
-    reliable = [f for f in frames if f.reliable]
-    if event.kind in helpers.stall_kinds:
-        blamed = _stalled(event, helpers, ([top] if top else []) + reliable)
+        frames = event.tasks[0].trace
+    top = [Frame(event.symbol, event.printed or "", module=event.module)] if event.symbol else []
+    reliable = [*top, *(f for f in frames if f.reliable)]
+    if helpers.is_stall(event):
+        blamed = _called_by_dispatcher(event.kind, helpers, reliable)
         if blamed:
             return blamed
-    for pool in (([top] if top else []) + reliable, [f for f in frames if not f.reliable]):
+    for pool in (reliable, [f for f in frames if not f.reliable]):
         for frame in pool:
-            symbol = strip_decorations(frame.symbol)
-            if not helpers.is_helper(symbol, event.kind):
-                return Culprit(symbol, frame.module)
+            if frame.offset == 0 and frame is not pool[0]:
+                continue  # the return address of a call that never returns: it is in the function behind the caller
+            if not helpers.is_helper(strip_decorations(frame.symbol), event.kind):
+                return helpers.culprit(frame)
     return None
 
 

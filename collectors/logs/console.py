@@ -7,77 +7,126 @@ from dataclasses import replace
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
 from kbmatch.collectors.logs.grouping import Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
-from kbmatch.collectors.logs.lines import printed_lines
+from kbmatch.collectors.logs.lines import Line, printed_lines
 from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.report import Body, Draft
-from kbmatch.engine.incident import Kernel, Note
+from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
 
 _HEAD_WINDOW = 256 * 1024
+_TAIL_WINDOW = 64 * 1024
+
+
+class Epochs:
+    """The boots that a text tells apart: by banners, and by a clock that starts anew.
+
+    `boots[i]` is the banner of the i-th, None where it was not seen; epoch 0 is what precedes the first banner.
+    """
+
+    def __init__(self, boots: list[Boot], starts: list[int]) -> None:
+        self.boots: list[Boot | None] = [None]
+        self._next = list(zip(starts, boots, strict=True))
+        self._at = 0
+        self._clock: float | None = None
+
+    def enter(self, line: Line) -> bool:
+        """Take the next line; True where it begins another boot."""
+        if self._at < len(self._next) and line.number >= self._next[self._at][0]:
+            while self._at < len(self._next) and line.number >= self._next[self._at][0]:
+                self.boots.append(self._next[self._at][1])
+                self._at += 1
+            self._clock = line.time
+            return True
+        if line.time is None or line.kernel is False:
+            return False
+        restarted = self._clock is not None and line.time < self._clock - _BACK and line.time < _EARLY
+        self._clock = line.time if restarted else max(line.time, self._clock or 0.0)
+        if restarted:
+            self.boots.append(None)
+        return restarted
+
+
+_BACK = 10.0
+_EARLY = 3600.0
+"""Seconds: a clock that goes back this far, to a time this early, is another boot and no reordering."""
 
 
 def read_log(data: bytes) -> LogReading:
-    """
-    Kernel, machine, events and notes of a log text in any of the formats that carry kernel logs.
+    """Kernel, machine, events and notes of a log text in any of the formats that carry kernel logs.
 
     Never raises, whatever the bytes; time and memory grow linearly with `data`.
     """
     boots = find_boots(data)
-    starts = [data.count(b"\n", 0, b.position) + 1 for b in boots]
+    epochs = Epochs(boots, [data.count(b"\n", 0, b.position) + 1 for b in boots])
     grouper = Grouper()
-    logs = 0
+    stamped = 0
     for line in printed_lines(data):
         if line.time is not None:
-            logs += 1
-        while grouper.boot < len(starts) and line.number >= starts[grouper.boot]:
+            stamped += 1
+        if epochs.enter(line):
             grouper.break_off()
-            grouper.boot += 1
+            grouper.boot = len(epochs.boots) - 1
         grouper.feed(line)
-    return reading_of(grouper, boots, data, logs)
+    return reading_of(grouper, epochs.boots, data, stamped)
 
 
-def reading_of(grouper: Grouper, boots: list[Boot], data: bytes, stamped: int) -> LogReading:
+def reading_of(grouper: Grouper, boots: list[Boot | None], data: bytes, stamped: int) -> LogReading:
     """The reading of what `grouper` collected from `data`."""
     drafts = grouper.drafts
-    events: list[Signature] = []
-    bodies: list[Body] = []
-    for draft in drafts:
-        event, body = signature_of(draft)
-        events.append(event)
-        bodies.append(body)
+    read = [signature_of(draft) for draft in drafts]
+    events = [event for event, _ in read]
+    bodies = [body for _, body in read]
     fatal = mark_fatal(events, drafts)
-    boot_at = drafts[fatal].boot if fatal is not None else len(boots)
-    kernel = _kernel(fatal, drafts, bodies, boots, boot_at)
-    window_start = boots[boot_at - 1].position if boots and boot_at else 0
-    machine, offset = boot_facts(data[window_start : window_start + _HEAD_WINDOW])
-    tail_machine, tail_offset = boot_facts(data[-_HEAD_WINDOW:])
+    epoch = drafts[fatal].boot if fatal is not None else len(boots) - 1
+    boot = boots[epoch]
+    kernel = _kernel(fatal, drafts, bodies, boot)
+    machine, offset = _around(boot, data)
     if fatal is not None:
-        body = bodies[fatal]
-        if body.hardware:
-            machine = replace(machine, hardware=body.hardware)
+        if bodies[fatal].hardware:
+            machine = replace(machine, hardware=bodies[fatal].hardware)
+        if bodies[fatal].kaslr_offset is not None:
+            offset = bodies[fatal].kaslr_offset
+        for i, (event, draft) in enumerate(zip(events, drafts, strict=True)):
+            if draft.boot != epoch:
+                events[i] = replace(event, release=_release(bodies[i], boots[draft.boot]))
     if machine.hypervisor is None and machine.hardware:
         machine = replace(machine, hypervisor=hypervisor_of(machine.hardware))
-    kernel = replace(kernel, kaslr_offset=offset if offset is not None else tail_offset)
-    if fatal is not None:
-        for i, (event, draft) in enumerate(zip(events, drafts, strict=True)):
-            if draft.boot != boot_at:
-                events[i] = replace(event, release=_release(draft, bodies[i], boots))
-    events = with_fatal(events, fatal)
+    kernel = replace(kernel, kaslr_offset=offset)
+    seen = bool(events or stamped or any(boots))
+    return LogReading(kernel, machine, tuple(with_fatal(events, fatal)), tuple(notes_of(grouper, events)), seen)
+
+
+def _around(boot: Boot | None, data: bytes) -> tuple[Machine, int | None]:
+    """What the boot lines say, and a "Kernel Offset:" line at the end of the text."""
+    machine, offset = Machine(), None
+    if boot is not None:
+        machine, offset = boot_facts(data[boot.position : boot.position + _HEAD_WINDOW])
+    if offset is None:
+        tail, offset = boot_facts(data[-_TAIL_WINDOW:])
+        if boot is None:
+            machine = tail
+    return machine, offset
+
+
+def notes_of(grouper: Grouper, events: list[Signature]) -> list[Note]:
+    """What the reader should know of how complete the reports are."""
     notes: list[Note] = []
-    return LogReading(kernel, machine, tuple(events), tuple(notes), bool(events or boots or stamped))
+    if grouper.overflow:
+        notes.append(Note("warning", f"{grouper.overflow} more crash reports were not read"))
+    for event, draft in zip(events, grouper.drafts, strict=True):
+        if draft.dropped:
+            notes.append(Note("info", f"line {event.line}: {draft.dropped} lines of a very long report left out"))
+    return notes
 
 
-def _release(draft: Draft, body: Body, boots: list[Boot]) -> str | None:
+def _release(body: Body, boot: Boot | None) -> str | None:
     for facts in (body.cpu_line, body.release_line):
         if facts and facts.release:
             return facts.release
-    return boots[draft.boot - 1].release if boots and draft.boot else None
+    return boot.release if boot else None
 
 
-def _kernel(
-    fatal: int | None, drafts: list[Draft], bodies: list[Body], boots: list[Boot], boot_at: int
-) -> Kernel:
-    boot = boots[boot_at - 1] if boots and boot_at else (boots[0] if boots and fatal is None else None)
+def _kernel(fatal: int | None, drafts: list[Draft], bodies: list[Body], boot: Boot | None) -> Kernel:
     release = boot.release if boot else None
     version = boot.version if boot else None
     banner = boot.banner if boot else None
@@ -85,11 +134,11 @@ def _kernel(
     arch: str | None = None
     livepatched: bool | None = None
     if fatal is not None:
-        order = [fatal, *[i for i, d in enumerate(drafts) if i != fatal and d.boot == boot_at]]
         body = bodies[fatal]
         arch = event_arch(body)
-        for i in order:
-            facts = [f for f in (bodies[i].cpu_line, bodies[i].release_line) if f and f.release]
+        same = [b for i, b in enumerate(bodies) if i != fatal and drafts[i].boot == drafts[fatal].boot]
+        for other in (body, *same):
+            facts = [f for f in (other.cpu_line, other.release_line) if f and f.release]
             if facts:
                 if facts[0].release != release:
                     release, version, banner = facts[0].release, None, None
@@ -97,16 +146,13 @@ def _kernel(
                 break
         taint = next((f.taint for f in (body.cpu_line, body.release_line) if f and f.taint is not None), None)
         if taint is not None:
-            livepatched = "K" in taint or any(
-                w in body.modules for w in ("ksplice", "kpatch", "livepatch_", "klp_")
-            )
+            livepatched = "K" in taint or any(sign in body.modules for sign in _LIVE_PATCHES)
     named = arch_of_name(release) if release else None
     arch = named or arch or (arch_of_name(banner) if banner else None)
     return Kernel(
-        release=release,
-        version=version,
-        arch=arch,
-        taint=taint,
-        livepatched=livepatched,
-        banner=banner,
+        release=release, version=version, arch=arch, taint=taint, livepatched=livepatched, banner=banner
     )
+
+
+_LIVE_PATCHES = ("ksplice", "kpatch", "livepatch_", "klp_")
+"""How modules that carry live patches are named: Oracle Ksplice, kpatch (RHEL), Ubuntu and SUSE livepatches."""

@@ -126,7 +126,7 @@ def _place(
     """(printed location, address if printed) of where the CPU stood."""
     where = body.where
     address = where.address if where else None
-    if kind == "lockdep":
+    if kind == "lockdep" and draft.strongest[0].head.kind == "lockdep":
         return body.lock_at, address
     for match, _ in reversed(draft.heads):
         printed = match.groups.get("printed")
@@ -136,7 +136,7 @@ def _place(
         return _trimmed(where.printed), address
     for text in [m.groups.get("reason", "") for m, _ in [*draft.heads, *draft.panics]]:
         protector = _PROTECTOR.match(text)
-        if protector:
+        if protector and not re.fullmatch(r"(?:0x)?[0-9a-f]{8,16}", protector["printed"]):
             return _trimmed(protector["printed"]), address
     for match, _ in reversed(draft.heads):
         printed = match.groups.get("printed")
@@ -180,6 +180,8 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
         text = groups.get("printed", "")
         if file.endswith("lib/refcount.c") or "lib/refcount.c:" in file or text.startswith("refcount_"):
             kind = "refcount"
+        elif "kernel/locking/lockdep.c:" in file or "kernel/lockdep.c:" in file:
+            kind = "lockdep"
         elif "lib/list_debug.c:" in file:
             kind = "list-corruption"
         elif "mm/usercopy.c:" in file:
@@ -244,20 +246,16 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
     """
     The index of the first event of the chain that ended the kernel, None without events.
 
-    In the last boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
+    In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
     (within five seconds); else the first oops or BUG; else the first event.
     """
     if not events:
         return None
-    boots = sorted({d.boot for d in drafts}, reverse=True)
-    for boot in boots:
+    for boot in sorted({d.boot for d in drafts}):
         here = [i for i, d in enumerate(drafts) if d.boot == boot]
         ended = next((i for i in here if drafts[i].panics or events[i].kind in ("panic", "sysrq")), None)
         if ended is not None:
             return _chain_start(ended, here, events)
-        oops = next((i for i in here if events[i].kind in OOPS_KINDS), None)
-        if oops is not None:
-            return oops
     return next((i for i, e in enumerate(events) if e.kind in OOPS_KINDS), 0)
 
 

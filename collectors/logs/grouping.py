@@ -13,12 +13,15 @@ from collections.abc import Iterable
 
 from kbmatch.collectors.logs.heads import Match, match_head
 from kbmatch.collectors.logs.lines import Line
+from kbmatch.collectors.logs.report import MARKERLESS as _MARKERLESS
 from kbmatch.collectors.logs.report import Draft
+from kbmatch.collectors.logs.trace import starts_trace
 
 _BODY = re.compile(
     r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
     r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
 )
+_FRAME_LINE = re.compile(r"(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|</?[A-Z]+>$")
 _CHAIN_REASON = re.compile(
     r"Fatal exception|Fatal trap|panic_on_warn|panic_on_|Fatal machine check|Fatal hardware error|softlockup: |Hard LOCKUP|"
     r"hung_task: |RCU Stall|sysrq triggered|Out of memory|out of memory|.*UBSAN|.*KASAN|.*KFENCE|kernel: |"
@@ -78,6 +81,7 @@ class Grouper:
         self.overflow = 0
         self._open: dict[str | None, Draft] = {}
         self._last: Draft | None = None
+        self._before: Draft | None = None
         self._cut_at: dict[str | None, int] = {}
 
     def feed_all(self, lines: Iterable[Line]) -> None:
@@ -93,6 +97,8 @@ class Grouper:
         draft = self._open.get(line.caller)
         if draft is None and line.caller is None:
             draft = self._last
+        if match is None and draft is not None and line.caller is None and self._stray(draft, text):
+            draft = self._before
         if match is not None and not self._is_echo(match, draft, line):
             self._head(match, line, draft)
             return
@@ -113,6 +119,7 @@ class Grouper:
         """A new boot, or a gap in the text: no line that follows belongs to an open report."""
         self._open.clear()
         self._last = None
+        self._before = None
 
     def _body(self, draft: Draft, line: Line) -> None:
         text = line.text
@@ -122,8 +129,17 @@ class Grouper:
         draft.lines.append(line)
         if not draft.bodied and _BODY.match(text):
             draft.bodied = True
+        if not draft.traced and starts_trace(text):
+            draft.traced = True
         if text.startswith(_END):
             draft.ended = True
+
+    def _stray(self, draft: Draft, text: str) -> bool:
+        """Whether a frame belongs to the report before: two CPUs printed at once, and this one has no trace yet."""
+        before = self._before
+        if before is None or draft.traced or draft.kind in _MARKERLESS or not before.traced or before.ended:
+            return False
+        return len(draft.lines) < _LINES and len(before.lines) < _LINES and _FRAME_LINE.match(text) is not None
 
     def _is_echo(self, match: Match, draft: Draft | None, line: Line) -> bool:
         """Lines inside a report that look like heads but are none."""
@@ -144,6 +160,7 @@ class Grouper:
         nth = match.groups.get("nth")
         draft.nth = int(nth) if nth else None
         self.drafts.append(draft)
+        self._before = self._last
         if len(self._open) >= _OPEN:
             self._open.pop(next(iter(self._open)))
         self._open[line.caller] = draft
@@ -195,7 +212,7 @@ class Grouper:
                 kind == "rcu-stall" == draft.kind and _soon(last, line, 1) and line.number - last.number < 8
             )
         if role == "lead":
-            return near and all(r == "lead" for r in roles)
+            return near and all(r in ("lead", "warn") for r in roles)
         if role == "warn":
             return near and all(r == "lead" for r in roles)
         if kind == draft.kind and kind in ("kasan", "rcu-stall"):
@@ -206,6 +223,8 @@ class Grouper:
         reason = match.groups.get("reason") or match.groups.get("reason2") or ""
         chain = _CHAIN_REASON.match(reason) is not None
         target = draft or self._last
+        if draft is None and target is not None and None not in (line.caller, target.heads[-1][1].caller):
+            target = None
         wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
         if target is not None and target.kind == "panic":
             target = target if _soon(target.heads[0][1], line, 2) else None

@@ -220,9 +220,9 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         "lockdep",
         "report",
         8,
-        r"\[ BUG: (?:.{1,60}?/\d+ still has locks held|lock held|Invalid wait context)|=+\[ BUG: |DEBUG_LOCKS_WARN_ON\(",
+        r"\[ BUG: (?:.{1,60}?/\d+ still has locks held|lock held|Invalid wait context)|=+\[ BUG: ",
     ),
-    ("lockdep", "report", 7, r"BUG: workqueue leaked (?:lock or )?atomic"),
+    ("lockdep", "report", 7, r"BUG: workqueue leaked (?:lock|atomic)"),
     ("lockdep", "report", 7, r"\[ (?P<what>(?:INFO|BUG|WARNING): [\w][\w ,/'-]{5,80}[!.]?) \]"),
     (
         "atomic-sleep",
@@ -333,7 +333,7 @@ _MAYBE = re.compile(
     r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|PANIC|corruption|usercopy|refcount_t: |"
     r"detected buffer|field-spanning|double add|->prev should|->next should|GPF could|general protection|divide error|"
     r"LOCKUP|oom-k|ut of memory|Killed process|Hardware Error|HARDWARE|achine [Cc]heck|hardware memory error|SError|"
-    r"Trigger a crash|stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page|DEBUG_LOCKS"
+    r"Trigger a crash|stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page"
 )
 
 

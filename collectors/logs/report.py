@@ -45,10 +45,10 @@ TRAP_KINDS = frozenset(
 )
 """Kinds whose report shows the registers of the fault itself; in the others a register block is an interrupted context."""
 
-_MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
+MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
 _ENTRY = re.compile(
     r"(?:asm_)?(?:exc_|sysvec_)\w+|invalid_op|apic_timer_interrupt|smp_apic_timer_interrupt|\w*reschedule_interrupt|"
-    r"call_function(?:_single)?_interrupt|ret_from_intr|common_interrupt|nmi|end_repeat_nmi|page_fault|async_page_fault|"
+    r"call_function(?:_single)?_interrupt|ret_from_intr|__irq_svc|el1_interrupt|el1h_64_irq_handler|arch_timer_handler_\w+_unused|common_interrupt|nmi|end_repeat_nmi|page_fault|async_page_fault|"
     r"general_protection|error_entry|do_IRQ|el1_irq|el1h_64_irq|el1h_64_sync|el1_sync|el1_dbg|double_fault|divide_error|"
     r"xen_hvm_callback_vector|xen_do_hypervisor_callback|xen_do_upcall|hyperv_callback_vector|hv_stimer0_callback_vector"
 )
@@ -101,6 +101,8 @@ class TraceSection:
     marks: list[str | None] = field(default_factory=list)
     cuts: list[tuple[int, Where]] = field(default_factory=list)
     cpu: int | None = None
+    aside: bool = False
+    fresh: bool = True
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class Draft:
     lines: list[Line] = field(default_factory=list)
     panics: list[tuple[Match, Line]] = field(default_factory=list)
     bodied: bool = False
+    traced: bool = False
     ended: bool = False
     replayed: int = 0
     nth: int | None = None
@@ -149,7 +152,7 @@ class Body:
     lock_at: str | None = None
     arch: str | None = None
     caller: str | None = None
-    cut: bool = True
+    kaslr_offset: int | None = None
 
 
 _ARCH_OF_COUNTER = (
@@ -164,6 +167,10 @@ _ARCH_OF_COUNTER = (
 _LOCK_AT = re.compile(
     r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$"
 )
+_LOCK_NEXT = re.compile(
+    r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|lock held|is freeing memory|"
+    r"(?:is )?exiting with locks still held|just changed the state of lock|lock held when"
+)
 _RELEASE_AT = re.compile(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
 
 
@@ -173,7 +180,7 @@ class _Reader:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.body = Body()
-        self.section: TraceSection | None = TraceSection() if kind in _MARKERLESS else None
+        self.section: TraceSection | None = TraceSection() if kind in MARKERLESS else None
         if self.section is not None:
             self.body.sections.append(self.section)
         self.side = False
@@ -182,6 +189,8 @@ class _Reader:
         self.gpr = 0
         self.mark: str | None = None
         self.code_open = False
+        self.aside = False
+        self.lock_next = False
 
     def feed(self, line: Line) -> None:
         text = line.text
@@ -201,6 +210,9 @@ class _Reader:
         if text.endswith(":") or text.startswith(("PID = ", "kfence-", "Bytes ", "INFO: ", "Local variable")):
             if self.kind != "memory-leak" and starts_side_report(text):
                 self.side = True
+                return
+            if text.endswith("kthread stack dump:"):
+                self.aside = True
                 return
             if self.side and self.kind == "kcsan" and "by " in text:
                 return
@@ -223,6 +235,8 @@ class _Reader:
             )
             if len(self.body.sections) < 64:
                 self.body.sections.append(self.section)
+        self.section.aside, self.aside = self.aside, False
+        self.section.fresh = self.body.where is None
         # 2.6 and 3.x put the first mark and frame behind the header
         rest = text.partition("race:")[2].strip()
         if rest:
@@ -290,7 +304,7 @@ class _Reader:
         if self.section is not None and self.section.frames and not where.user and where.printed:
             self.section.cuts.append((len(self.section.frames), where))
             self.mark = None
-        if where.user or self.kind not in TRAP_KINDS:
+        if where.user or self.kind not in TRAP_KINDS or (self.kind == "panic" and self.section and self.section.frames):
             if not where.user:
                 self.block_done = True
             return
@@ -324,6 +338,11 @@ class _Reader:
         match = _HARDWARE.search(text) if "Hardware name: " in text else None
         if match:
             body.hardware = body.hardware or match[1].strip()
+            return
+        if text.startswith("Kernel Offset: "):
+            match = re.match(r"Kernel Offset: (?:(0x[0-9a-f]{1,16})|disabled)", text)
+            if match:
+                body.kaslr_offset = int(match[1], 16) if match[1] else 0
             return
         if self._details(text):
             return
@@ -368,7 +387,15 @@ class _Reader:
                 body.access = {"read": "read", "write": "write"}.get(match["verb"], "exec")
                 return True
         if self.kind == "lockdep" and body.lock_at is None:
-            match = _LOCK_AT.match(text) if " at: " in text else _RELEASE_AT.match(text)
+            if _LOCK_NEXT.search(text):
+                self.lock_next = True
+                return False
+            if text.startswith("last function: "):
+                body.lock_at = text[15:].strip()
+                return True
+            match = None
+            if self.lock_next:
+                match = _LOCK_AT.match(text) if " at: " in text else _RELEASE_AT.match(text)
             if match:
                 body.lock_at = match["printed"].strip()
                 return True
@@ -392,7 +419,8 @@ def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None]
     The first trace with a reliable frame counts. Where the report came through a trap (a WARNING that panics, a
     stall's timer tick), the frames before the interrupted place are the reporter's own and are left out.
     """
-    best = next((s for s in body.sections if any(f.reliable for f in s.frames)), None)
+    wanted = [s for s in body.sections if any(f.reliable for f in s.frames)]
+    best = next((s for s in wanted if not s.aside and _telling(s, kind)), None) or next(iter(wanted), None)
     if best is None:
         best = next((s for s in body.sections if s.frames), None)
     if best is None:
@@ -408,11 +436,34 @@ def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None]
         "hard-lockup",
         "other",
     ):
-        for at, where in best.cuts:
+        for at, where in best.cuts if best.fresh else ():
             entry = next((f for f in reversed(best.frames[:at]) if f.reliable), None)
             if entry is not None and _ENTRY.fullmatch(entry.symbol):
                 return best.frames[at:], best.marks[at:], where
+        if kind.endswith(("-stall", "-lockup")) and best.fresh:
+            reported = False
+            for at, frame in enumerate(best.frames):
+                reported = reported or _STALL_REPORTER.fullmatch(frame.symbol) is not None
+                if reported and frame.reliable and _ENTRY.fullmatch(frame.symbol):
+                    later = at + 1
+                    while later < len(best.frames) and _ENTRY.fullmatch(best.frames[later].symbol):
+                        later += 1
+                    return best.frames[later:], best.marks[later:], None
     return best.frames, best.marks, None
+
+
+_STALL_REPORTER = re.compile(
+    r"rcu_\w+|check_cpu_stall|print_(?:other_)?cpu_stall|_?sched_show_task|dump_cpu_task|watchdog\w*|update_process_times|"
+    r"tick_sched_\w+|nmi_cpu_backtrace|__rcu_pending"
+)
+
+
+def _telling(section: TraceSection, kind: str) -> bool:
+    """Whether a trace of a stall shows more than the reporter and the switch that put the task aside."""
+    if not kind.endswith(("-stall", "-lockup")):
+        return True
+    reliable = [f for f in section.frames if f.reliable]
+    return len(reliable) > 2 and not any(f.symbol in ("rcu_gp_kthread", "rcu_gp_fqs_loop") for f in reliable)
 
 
 def context_of(frames: list[Frame], marks: list[str | None], caller: str | None) -> str:

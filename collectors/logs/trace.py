@@ -118,9 +118,9 @@ def parse_frame(text: str, markers: bool = True) -> FrameLine | None:
 
 def starts_trace(text: str) -> bool:
     """Whether a line is "Call Trace:" or one of its like."""
-    return (text.endswith(":") and _START.match(text) is not None) or text.startswith(
-        ("Call Trace:", "Call trace:")
-    )
+    if text.startswith(("Call Trace:", "Call trace:", "Backtrace:")):
+        return True
+    return text.endswith(":") and _START.match(text) is not None
 
 
 def starts_side_report(text: str) -> bool:
