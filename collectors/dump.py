@@ -14,18 +14,25 @@ from types import TracebackType
 from kbmatch.collectors.containers.container import Container
 from kbmatch.collectors.containers.opening import open_files
 from kbmatch.collectors.containers.unpack import Progress
+from kbmatch.collectors.memory.facts import FACT_SYMBOLS, KernelFacts, read_facts
+from kbmatch.collectors.memory.kallsyms import Kallsyms, open_kallsyms
 from kbmatch.collectors.memory.kernel_space import open_kernel_space
 from kbmatch.collectors.memory.memory import Memory
+from kbmatch.collectors.memory.stacks import CpuStack, cpu_stacks
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
+from kbmatch.collectors.printk.byte_buffer import read_byte_buffer
 from kbmatch.collectors.printk.record import LogReading, format_records
 from kbmatch.collectors.printk.ringbuffer import read_ringbuffer
+from kbmatch.collectors.printk.structured import read_structured
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 from kbmatch.engine.incident import Kernel, Machine, Note
 
 NO_KERNEL = (
-    "the kernel was not found in the dump: no VMCOREINFO, and neither the CPUs' page tables nor memory tell where it is;"
+    "the kernel was not found in the dump: no VMCOREINFO, and neither page tables nor memory tell where it is;"
     " --vmcoreinfo, or --kaslr and --phys-base, can"
 )
+
+_UNREAD = object()
 
 
 class Dump:
@@ -50,6 +57,8 @@ class Dump:
         self.size = container.size
         self._notes = [Note("warning", text) for text in container.problems]
         self._log: LogReading | None = None
+        self._symbols: Kallsyms | object | None = _UNREAD
+        self._facts: KernelFacts | None = None
         space = open_kernel_space(container, kaslr=kaslr, phys_base=phys_base, vmcoreinfo=vmcoreinfo)
         self.space = space
         self.vmcoreinfo: VmcoreInfo = space.info
@@ -86,6 +95,38 @@ class Dump:
         """What the user should know, in the order found; reading the log adds to it."""
         return tuple(self._notes)
 
+    @property
+    def symbols(self) -> Kallsyms | None:
+        """The kernel's own symbols, found on first use (some 10 ms, a search by name 100 ms); None without them."""
+        if self._symbols is _UNREAD:
+            self._symbols = None
+            if self.memory is not None:
+                self._symbols = open_kallsyms(self.memory, self.vmcoreinfo)
+        return self._symbols if isinstance(self._symbols, Kallsyms) else None
+
+    def addresses(self, *names: str) -> dict[str, int]:
+        """Addresses of kernel symbols by name, without those that are not known. Never raises."""
+        try:
+            return self.symbols.find(names) if self.symbols is not None else {}
+        except (MemoryUnavailable, DamagedDump):
+            return {}
+
+    def stacks(self) -> list[CpuStack]:
+        """Registers and call trace of every CPU, in the order of the notes; empty without symbols. Never raises."""
+        if self.memory is None or self.symbols is None:
+            return []
+        try:
+            return cpu_stacks(self.memory, self.symbols, self.container.registers)
+        except (MemoryUnavailable, DamagedDump):
+            return []
+
+    def facts(self) -> KernelFacts:
+        """Command line, taint, banner and panic CPU out of memory, each None where it cannot be read."""
+        if self._facts is None:
+            found = self.addresses(*FACT_SYMBOLS) if self.memory is not None else {}
+            self._facts = read_facts(self.memory, found)
+        return self._facts
+
     def read_log(self) -> LogReading:
         """The kernel's log records, oldest first. Read once, never raises: what is missing becomes a note."""
         if self._log is None:
@@ -96,15 +137,23 @@ class Dump:
         return self._log
 
     def _read_log(self) -> LogReading:
-        pointer = self.vmcoreinfo.symbols.get("prb")
-        if self.memory is None or pointer is None:
-            self._notes.append(Note("error", "no kernel log: VMCOREINFO does not tell where it is"))
+        if self.memory is None:
             return LogReading([])
+        info = self.vmcoreinfo
         try:
-            return read_ringbuffer(self.memory, self.vmcoreinfo, pointer)
+            if "prb" in info.symbols:
+                return read_ringbuffer(self.memory, info, info.symbols["prb"])
+            if {"log_buf", "log_buf_len", "log_first_idx", "log_next_idx"} <= info.symbols.keys():
+                return read_structured(self.memory, info)
+            if {"log_buf", "log_buf_len", "log_end"} <= info.symbols.keys():
+                return read_byte_buffer(self.memory, info)
+            if "prb" in (found := self.addresses("prb")):
+                return read_ringbuffer(self.memory, info, found["prb"])
         except (MemoryUnavailable, DamagedDump) as error:
             self._notes.append(Note("error", f"no kernel log: {error}"))
             return LogReading([])
+        self._notes.append(Note("error", "no kernel log: neither VMCOREINFO nor the kernel's symbols tell where it is"))
+        return LogReading([])
 
     def log_text(self) -> bytes:
         """The kernel log as dmesg prints it, oldest first, without what processes wrote to /dev/kmsg.

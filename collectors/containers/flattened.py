@@ -63,7 +63,7 @@ class FlattenedSource:
             position += _PIECE.size
             if not (0 <= offset < MAX_OFFSET and 0 < size < MAX_OFFSET):
                 self.problems.append(
-                    f"byte {position - 16}: a piece for offset {offset} of {size} bytes makes no sense; the rest is not used"
+                    f"byte {position - 16}: a piece for offset {offset} of {size} bytes is nonsense; the rest is lost"
                 )
                 break
             if len(offsets) >= MAX_PIECES:

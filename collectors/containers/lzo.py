@@ -25,7 +25,7 @@ def decompress(data: bytes, limit: int) -> bytes:
         raise LzoError(_TRUNCATED) from None
 
 
-def _decompress(data: bytes, limit: int) -> bytes:
+def _decompress(data: bytes, limit: int) -> bytes:  # noqa: PLR0915 - one loop, one instruction set
     out = bytearray()
     position = 0
     state = 0
@@ -76,18 +76,22 @@ def _decompress(data: bytes, limit: int) -> bytes:
                 if distance == 0:
                     return bytes(out)
                 distance += 16384
-        if distance > len(out):
-            raise LzoError("a match points before the beginning")
         if len(out) + length + state > limit:
             raise LzoError(f"more than {limit} bytes")
-        start = len(out) - distance
-        if distance >= length:
-            out += out[start : start + length]
-        else:
-            out += (out[start:] * (length // distance + 1))[:length]
-        if state:
-            out += _literals(data, position, state)
-            position += state
+        _copy(out, distance, length)
+        out += _literals(data, position, state)
+        position += state
+
+
+def _copy(out: bytearray, distance: int, length: int) -> None:
+    """Append `length` bytes from `distance` back; they may overlap what is being written."""
+    start = len(out) - distance
+    if start < 0:
+        raise LzoError("a match points before the beginning")
+    if distance >= length:
+        out += out[start : start + length]
+    else:
+        out += (out[start:] * (length // distance + 1))[:length]
 
 
 def _literals(data: bytes, position: int, length: int) -> bytes:

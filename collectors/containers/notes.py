@@ -21,13 +21,13 @@ MAX_NOTES = 65536
 
 _PRSTATUS_PID = 32
 _PRSTATUS_REGISTERS = 112
-_X86_REGISTERS = (
+_X86_REGISTERS: tuple[str, ...] = (
     "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi",
     "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
 )  # fmt: skip
 _ARM_REGISTERS = (*(f"x{n}" for n in range(31)), "sp", "pc", "pstate")
 
-_QEMU_REGISTERS = (
+_QEMU_REGISTERS: tuple[str, ...] = (
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "eflags",
 )  # fmt: skip
@@ -96,7 +96,7 @@ def _qemu_state(desc: bytes) -> dict[str, int] | None:
     version, size = struct.unpack_from("<II", desc)
     if version != 1 or size < 432:
         return None
-    registers = dict(zip(_QEMU_REGISTERS, struct.unpack_from("<18Q", desc, 8), strict=True))
+    registers: dict[str, int] = dict(zip(_QEMU_REGISTERS, struct.unpack_from("<18Q", desc, 8), strict=True))
     cr0, _, cr2, cr3, cr4 = struct.unpack_from("<5Q", desc, _QEMU_CONTROL)
     registers |= {"cr0": cr0, "cr2": cr2, "cr3": cr3, "cr4": cr4}
     (registers["gs_base"],) = struct.unpack_from("<Q", desc, _QEMU_GS_BASE)

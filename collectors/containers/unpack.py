@@ -6,6 +6,7 @@ They are unpacked, sparse, into a temporary file without a name. Free space is w
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
@@ -87,7 +88,7 @@ def spool(
     packed: int = 0,
     problems: list[str] | None = None,
 ) -> FileSource:
-    """Everything in `stream`, in a temporary file without a name. A cut stream gives what was whole, and a problem line."""
+    """Everything in `stream`, in a temporary file without a name. What was whole of a cut one, with a problem line."""
     from tempfile import TemporaryFile
 
     limit = default_limit() if limit is None else limit
@@ -185,7 +186,7 @@ def _decompressor(kind: str, source: ByteSource) -> IO[bytes]:
     if kind == "xz":
         import lzma
 
-        return lzma.LZMAFile(raw)
+        return lzma.LZMAFile(io.BufferedReader(raw))
     if kind == "bzip2":
         import bz2
 

@@ -21,7 +21,23 @@ from kbmatch.engine.errors import DamagedDump, NotInDump
 NOTE_HEADER = 0x2000001
 MAGIC_PV, MAGIC_HVM = 0xF00FEBED, 0xF00FEBEE
 CONTEXT_SIZE = 0x1430
-_REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi")
+_REGISTERS: tuple[str, ...] = (
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "rbp",
+    "rbx",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "rax",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+)
 _MAX_VCPUS = 8192
 _MAX_SECTIONS = 256
 _SHT_STRTAB, _SHT_NOTE = 3, 7
@@ -113,7 +129,7 @@ class XenCore:
             self.problems.append(f"the page index is cut: {present} of {entries} pages can be found")
         if present == 0:
             raise DamagedDump(
-                f"{self._source.name}: truncated at byte {self.size}: the page index, which stands behind the pages, is gone"
+                f"{self._source.name}: truncated at byte {self.size}: the page index, behind the pages, is gone"
             )
         return FrameIndex(self._source, offset, width, present)
 
@@ -126,7 +142,7 @@ class XenCore:
             context = self._source.read(offset + cpu * step, CONTEXT_SIZE)
             if len(context) < CONTEXT_SIZE:
                 break
-            registers = dict(zip(_REGISTERS, struct.unpack_from("<15Q", context, 520), strict=True))
+            registers: dict[str, int] = dict(zip(_REGISTERS, struct.unpack_from("<15Q", context, 520), strict=True))
             (registers["rip"],) = struct.unpack_from("<Q", context, 648)
             cs, registers["eflags"], registers["rsp"] = struct.unpack_from("<QQQ", context, 656)
             registers["cs"] = cs & 0xFFFF

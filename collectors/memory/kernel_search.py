@@ -181,7 +181,7 @@ def _texts(container: Container, address: int, data: bytes) -> Iterator[FoundInf
 
 
 def _candidate(container: Container, address: int) -> FoundInfo | None:
-    """The text at a physical address, None if it is no whole VMCOREINFO (the format string, a log line, a torn page)."""
+    """The text at a physical address, None if it is no whole VMCOREINFO (the format string, a torn page)."""
     text = b""
     while len(text) < _MAX_TEXT and b"\0" not in text:
         at = address + len(text)

@@ -12,7 +12,7 @@ from kbmatch.engine.errors import MemoryUnavailable
 
 _TOP_TABLES = ("init_top_pgt", "swapper_pg_dir", "init_level4_pgt")
 _UTS_FIELD = 65
-_UTS_NAMES = ("sysname", "nodename", "release", "version", "machine", "domainname")
+_UTS_NAMES: tuple[str, ...] = ("sysname", "nodename", "release", "version", "machine", "domainname")
 
 
 @dataclass(slots=True)
