@@ -1,4 +1,5 @@
-"""Conditions: a tree of typed leaves under all, any, not, at-least, judged in three-valued logic.
+"""
+Conditions: a tree of typed leaves under all, any, not, at-least, judged in three-valued logic.
 
 A leaf has one key; its value is a scalar (equals), a list (one of) or one operator. No combinator is implied, no
 expression string is parsed, nothing is executed.
@@ -152,7 +153,8 @@ def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[
 
 
 def is_indexable(condition: Condition, selective: frozenset[str]) -> bool:
-    """Whether the condition cannot be true without one of its index entries being true.
+    """
+    Whether the condition cannot be true without one of its index entries being true.
 
     A rule that is not would have to be tried on every crash.
     """

@@ -86,9 +86,7 @@ class RecordVocabulary:
         return tuple(self._fields)
 
 
-def load_condition(
-    node: Node | None, problems: Problems, vocabulary: Vocabulary, depth: int = 0
-) -> Condition | None:
+def load_condition(node: Node | None, problems: Problems, vocabulary: Vocabulary, depth: int = 0) -> Condition | None:
     """The condition, or None after noting what is wrong with it."""
     if node is None:
         return None
@@ -181,9 +179,7 @@ def _load_operator(
     return Leaf(key, operator, (value,), hexadecimal, name.mark)
 
 
-def _load_value(
-    key: str, type_: str, node: Node, problems: Problems, closed: tuple[str, ...]
-) -> int | str | None:
+def _load_value(key: str, type_: str, node: Node, problems: Problems, closed: tuple[str, ...]) -> int | str | None:
     value = node.value if isinstance(node, Scalar) else None
     if isinstance(value, int) and not isinstance(value, bool):
         if type_ == "text":

@@ -84,9 +84,7 @@ def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> F
     exceptions = tuple(item.when.judge(lambda name: lookup_in(scene, name)) for item in rule.exceptions)
     excepted = any(item.truth is Truth.TRUE for item in exceptions)
     version = judge_version(rule, scene.event, scene.incident, products)
-    judgement = combine(
-        signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug"
-    )
+    judgement = combine(signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug")
     if judgement is None:
         return None
     return Finding(

@@ -1,4 +1,5 @@
-"""Parsed documents with source marks: what the engine takes in place of YAML.
+"""
+Parsed documents with source marks: what the engine takes in place of YAML.
 
 The store turns a YAML file into these nodes; rule, probe and table loaders read them and report every problem with
 file, line and column (both from 1).
@@ -70,7 +71,8 @@ class Problems:
 
 
 class Reader:
-    """Reads fields of one mapping with the checks that all knowledge files share.
+    """
+    Reads fields of one mapping with the checks that all knowledge files share.
 
     Every method returns None (or an empty tuple) after noting a problem, so that reading goes on.
     """
@@ -90,9 +92,9 @@ class Reader:
                 near = get_close_matches(str(name.value), allowed, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(allowed)}"
                 self.problems.add(name, "unknown-key", f"{self.what} has no key {name.value!r}{hint}")
-        for key in required:
-            if self.node.get(key) is None:
-                self.problems.add(self.node, "missing-key", f"{self.what} needs {key!r}")
+        missing = [repr(key) for key in required if self.node.get(key) is None]
+        if missing:
+            self.problems.add(self.node, "missing-key", f"{self.what} needs {', '.join(missing)}")
 
     def text(self, key: str) -> str | None:
         """A string; numbers and dates that YAML would make of an unquoted value are refused."""

@@ -11,7 +11,8 @@ from kbmatch.engine.expression import Expression
 
 @dataclass(frozen=True, slots=True)
 class ProbeField:
-    """One field of a record. `type` is "integer" or "text" (the expression yields a char pointer or array).
+    """
+    One field of a record. `type` is "integer" or "text" (the expression yields a char pointer or array).
 
     With a `counter`, the value is how often `expression` is true in a row, the counter running from 0.
     """
@@ -25,7 +26,8 @@ class ProbeField:
 
 @dataclass(frozen=True, slots=True)
 class RegisterRoot:
-    """A register of the crashed context that may point into the record.
+    """
+    A register of the crashed context that may point into the record.
 
     `type_name` is what it points to ("struct napi_struct") and `member` the record's member that this is ("napi").
     For a transcript the root says in which registers the address of a printed struct makes it the one that the
@@ -47,7 +49,8 @@ class MemberLayout:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Reads records out of a driver's state.
+    """
+    Reads records out of a driver's state.
 
     `variable` is the name of the record in the fields' expressions and `type_name` its type. `layouts` are structs of
     a public ABI, whose members are the same in every kernel, and `pointers` tells what pointers in it point to.

@@ -18,7 +18,11 @@ def recommend(
     verdict = judgement.verdict
     changelog = product.changelog_command() if product else None
     look = (changelog,) if changelog else ()
-    if judgement.version_conflict or verdict in (Verdict.ALREADY_FIXED, Verdict.REFUTED, Verdict.NOT_AFFECTED):
+    if judgement.version_conflict or verdict in (
+        Verdict.ALREADY_FIXED,
+        Verdict.REFUTED,
+        Verdict.NOT_AFFECTED,
+    ):
         return Recommendation("escalate", version.product)
     if verdict is Verdict.NOT_A_KERNEL_BUG:
         return Recommendation(rule.action or "none", version.product)

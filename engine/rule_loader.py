@@ -30,7 +30,8 @@ ProbeFields = MappingType[str, MappingType[str, str]]
 
 
 def load_rule(node: Node, problems: Problems, products: Products, probes: ProbeFields) -> Rule | None:
-    """The rule, or None after noting what is wrong with it.
+    """
+    The rule, or None after noting what is wrong with it.
 
     A rule that refers to products, streams, probes or facts that do not exist is wrong as a whole.
     """
@@ -43,7 +44,7 @@ def load_rule(node: Node, problems: Problems, products: Products, probes: ProbeF
     if (version := reader.integer("format")) is not None and version != FORMAT:
         problems.add(node.get("format") or node, "format", f"this kbmatch reads rules of format {FORMAT}")
     id_ = _load_id(reader)
-    created = _checked(reader, "created", _DATE, "a date like \"2026-11-22\"")
+    created = _checked(reader, "created", _DATE, 'a date like "2026-11-22"')
     signature = load_condition(node.get("signature"), problems, EventVocabulary())
     if signature is not None and not is_indexable(signature, _SELECTIVE):
         problems.add(
@@ -142,7 +143,10 @@ def _load_affected(reader: Reader, products: Products) -> tuple[Affected, ...]:
             if introduced is None:
                 continue
             loaded = VersionRange(
-                introduced=introduced, fixed=part.text("fixed"), branch=part.text("branch"), stream=part.text("stream")
+                introduced=introduced,
+                fixed=part.text("fixed"),
+                branch=part.text("branch"),
+                stream=part.text("stream"),
             )
             ranges.append(loaded)
             if name and product is not None:

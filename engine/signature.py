@@ -1,4 +1,5 @@
-"""Signature: the facts of one crash event, as the kernel reported it.
+"""
+Signature: the facts of one crash event, as the kernel reported it.
 
 Unknown is None, never 0 or "". Integers are unsigned 64-bit. The meaning of every field is DESIGN.md's
 "Signature JSON"; the field names are its keys, in its order.
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One line of a call trace.
+    """
+    One line of a call trace.
 
     `symbol` has the compiler's and tracers' decorations stripped, `printed` is the line as logged, and `offset`
     and `size` (bytes) belong to `printed`. `module` is "" where the frame was printed without a tag, None where
@@ -37,7 +39,8 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """The faulting instruction, decoded from the Code: line.
+    """
+    The faulting instruction, decoded from the Code: line.
 
     `base` is the base register of the operand that faulted and `displacement` (signed) its constant part.
     `explains_address` says whether base + index * scale + displacement is the faulting address; None where
@@ -62,7 +65,8 @@ class HungTask:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The facts of one crash event.
+    """
+    The facts of one crash event.
 
     `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head;
     it is no part of the JSON contract.

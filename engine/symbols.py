@@ -21,7 +21,7 @@ _LOCATION = re.compile(
     r"(?:\s+\[(?P<module>[\w.-]+)[^\]\n]{0,80}\])?"
 )
 _DECODED = re.compile(
-    r"(?P<symbol>[A-Za-z_.$][\w.$]*)\s+\((?:[^()\s]+:\d+|\?\?:[\d?]+|[^()\s]+\.[chS]\b)[^\n]{0,120}?\)"
+    r"(?P<symbol>[A-Za-z_.$][\w.$]*)\s+\((?:[^()\s]+:[\d?]+|[^()\s]+\.[chS]\b)(?:[^()\n]|\([^()\n]*\)){0,240}\)"
     r"(?:\s+\[?(?P<module>[\w-]+)\b[^\]\n]{0,60}\]?)?"
 )
 _BARE = re.compile(r"(?P<symbol>[A-Za-z_.$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\]\n]{0,60}\])?$")

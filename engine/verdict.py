@@ -47,7 +47,8 @@ class Judgement:
 def combine(
     signature: Truth, state: Truth, version: VersionStatus, excepted: bool, kernel_bug: bool = True
 ) -> Judgement | None:
-    """The verdict of DESIGN.md's table, its rows tried in order; None means no finding.
+    """
+    The verdict of DESIGN.md's table, its rows tried in order; None means no finding.
 
     `state` is UNKNOWN for rules without a state condition. For rules that are not about a kernel bug
     (`kernel_bug` False), confirmed and likely become NOT_A_KERNEL_BUG.

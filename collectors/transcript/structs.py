@@ -24,7 +24,7 @@ _TOKEN = re.compile(
     r"|[A-Za-z_]\w*"
     r"|[{}=,]"
 )
-_HEAD = re.compile(r"^\s*(?P<type>(?:(?:struct|union)\s+)?[A-Za-z_]\w*)\s*(?:=\s*)?\{")
+_HEAD = re.compile(r"^\s*(?:(?P<type>(?:struct|union)\s+[A-Za-z_]\w*)|\$\d+ =)\s*\{")
 _ADDRESS = re.compile(r"(?:0x)?[0-9a-fA-F]{8,16}")
 _SKIPPED_COMMANDS = frozenset(
     {"log", "dmesg", "bt", "dis", "rd", "ps", "sym", "mod", "eval", "edis", "files", "vm", "foreach"}
@@ -60,7 +60,7 @@ def printed_structs(command: Command) -> Iterator[PrintedStruct]:
     tokens = _Tokens(command.output, command.first_output_line)
     if head is not None:
         found = _HEAD.match(command.output[head])
-        if found is not None and found["type"].startswith(("struct", "union")):
+        if found is not None and found["type"]:
             type_name = " ".join(found["type"].split())
         tokens.skip_to_line(command.first_output_line + head)
         tokens.skip_past("{")

@@ -43,12 +43,15 @@ def read_transcript(data: bytes, probes: ProbeSource) -> TranscriptReading:
         cpus=log.machine.cpus or _leading_number(facts, "CPUS"),
         hostname=log.machine.hostname or _text(facts, "NODENAME"),
     )
-    reading = LogReading(kernel, machine, tuple(events), log.notes, looks_like_log=True)
-    crashed = events[fatal] if fatal is not None else None
-    return TranscriptReading(reading, _state(session, probes, crashed, kernel.arch))
+    state, notes = _state(session, probes, events[fatal] if fatal is not None else None, kernel.arch)
+    reading = LogReading(kernel, machine, tuple(events), (*log.notes, *notes), looks_like_log=True)
+    return TranscriptReading(reading, state)
 
 
-def _state(session: Session, probes: ProbeSource, event: Signature | None, arch: str | None) -> dict[str, ProbeState]:
+def _state(
+    session: Session, probes: ProbeSource, event: Signature | None, arch: str | None
+) -> tuple[dict[str, ProbeState], tuple[Note, ...]]:
+    """What the probes find among the structs printed, and notes on structs that were printed with a wrong type."""
     structs = tuple(struct for command in session.commands for struct in printed_structs(command))
     if not structs:
         return {}, ()
