@@ -6,6 +6,7 @@ They are unpacked, sparse, into a temporary file without a name. Free space is w
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -113,36 +114,39 @@ def spool(
 
 
 def _blocks(stream: IO[bytes], name: str, problems: list[str] | None) -> Iterator[bytes]:
+    """Blocks of 1 MiB; what came before an error is kept."""
     import lzma
     import zlib
 
-    done = 0
-    errors: tuple[type[BaseException], ...] = (EOFError, zlib.error, lzma.LZMAError, ValueError)
-    try:
+    damage: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, ValueError)
+    with contextlib.suppress(UnsupportedFormat):
         from kbmatch.collectors.containers.zstd import library
 
-        errors = (*errors, library()[1].ZstdError)
-    except UnsupportedFormat:
-        pass
+        damage = (*damage, library()[1].ZstdError)
+    # `read` would throw away what it has when the end is missing.
+    read = getattr(stream, "read1", stream.read)
+    done = 0
+    block = bytearray()
     while True:
         try:
-            block = stream.read(BLOCK)
-        except errors as error:
-            if not done:
+            piece = read(BLOCK)
+        except (*damage, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise UnreadableInput(f"{name}: cannot be read: {error.strerror}") from error
+            if not done + len(block):
                 raise DamagedDump(f"{name}: cannot be unpacked: {error}") from error
             if problems is not None:
-                problems.append(f"the compressed file is cut or damaged: {done} bytes could be unpacked ({error})")
+                problems.append(
+                    f"the compressed file is cut or damaged: {done + len(block)} bytes could be unpacked ({error})"
+                )
+            piece = b""
+        block += piece
+        if len(block) >= BLOCK or (block and not piece):
+            done += len(block)
+            yield bytes(block)
+            block.clear()
+        if not piece:
             return
-        except OSError as error:
-            if error.errno is not None or not done:
-                raise UnreadableInput(f"{name}: cannot be read: {error}") from error
-            if problems is not None:  # gzip's checksum: BadGzipFile
-                problems.append(f"the compressed file is damaged: {done} bytes could be unpacked ({error})")
-            return
-        if not block:
-            return
-        done += len(block)
-        yield block
 
 
 def _write_sparse(descriptor: int, block: bytes, offset: int, name: str) -> None:
