@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
@@ -18,37 +19,21 @@ _TAIL_WINDOW = 64 * 1024
 
 
 class Epochs:
-    """The boots that a text tells apart: by banners, and by a clock that starts anew.
-
-    `boots[i]` is the banner of the i-th, None where it was not seen; epoch 0 is what precedes the first banner.
-    """
+    """The boots that a text tells apart by its banners: `boots[i]` is the i-th; boot 0 is what precedes the first."""
 
     def __init__(self, boots: list[Boot], starts: list[int]) -> None:
         self.boots: list[Boot | None] = [None]
         self._next = list(zip(starts, boots, strict=True))
         self._at = 0
-        self._clock: float | None = None
 
     def enter(self, line: Line) -> bool:
         """Take the next line; True where it begins another boot."""
-        if self._at < len(self._next) and line.number >= self._next[self._at][0]:
-            while self._at < len(self._next) and line.number >= self._next[self._at][0]:
-                self.boots.append(self._next[self._at][1])
-                self._at += 1
-            self._clock = line.time
-            return True
-        if line.time is None or line.kernel is False:
-            return False
-        restarted = self._clock is not None and line.time < self._clock - _BACK and line.time < _EARLY
-        self._clock = line.time if restarted else max(line.time, self._clock or 0.0)
-        if restarted:
-            self.boots.append(None)
-        return restarted
-
-
-_BACK = 10.0
-_EARLY = 3600.0
-"""Seconds: a clock that goes back this far, to a time this early, is another boot and no reordering."""
+        entered = False
+        while self._at < len(self._next) and line.number >= self._next[self._at][0]:
+            self.boots.append(self._next[self._at][1])
+            self._at += 1
+            entered = True
+        return entered
 
 
 def read_log(data: bytes) -> LogReading:
@@ -67,7 +52,22 @@ def read_log(data: bytes) -> LogReading:
             grouper.break_off()
             grouper.boot = len(epochs.boots) - 1
         grouper.feed(line)
+    if not grouper.drafts and _TORN.search(data):
+        grouper = _torn(data)
     return reading_of(grouper, epochs.boots, data, stamped)
+
+
+_TORN = re.compile(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
+
+
+def _torn(data: bytes) -> Grouper:
+    """The reports of a text that begins in the middle of one: its register block stands for the lost head."""
+    grouper = Grouper(torn=True)
+    for line in printed_lines(data):
+        grouper.feed(line)
+    for draft in grouper.drafts:
+        draft.boot = 0
+    return grouper
 
 
 def reading_of(grouper: Grouper, boots: list[Boot | None], data: bytes, stamped: int) -> LogReading:
@@ -87,7 +87,7 @@ def reading_of(grouper: Grouper, boots: list[Boot | None], data: bytes, stamped:
         if bodies[fatal].kaslr_offset is not None:
             offset = bodies[fatal].kaslr_offset
         for i, (event, draft) in enumerate(zip(events, drafts, strict=True)):
-            if draft.boot != epoch:
+            if (draft.boot, draft.excerpt) != (epoch, drafts[fatal].excerpt):
                 events[i] = replace(event, release=_release(bodies[i], boots[draft.boot]))
     if machine.hypervisor is None and machine.hardware:
         machine = replace(machine, hypervisor=hypervisor_of(machine.hardware))
@@ -114,6 +114,8 @@ def notes_of(grouper: Grouper, events: list[Signature]) -> list[Note]:
     if grouper.overflow:
         notes.append(Note("warning", f"{grouper.overflow} more crash reports were not read"))
     for event, draft in zip(events, grouper.drafts, strict=True):
+        if draft.torn:
+            notes.append(Note("warning", f"line {event.line}: the first lines of this report are missing"))
         if draft.dropped:
             notes.append(Note("info", f"line {event.line}: {draft.dropped} lines of a very long report left out"))
     return notes
@@ -136,7 +138,8 @@ def _kernel(fatal: int | None, drafts: list[Draft], bodies: list[Body], boot: Bo
     if fatal is not None:
         body = bodies[fatal]
         arch = event_arch(body)
-        same = [b for i, b in enumerate(bodies) if i != fatal and drafts[i].boot == drafts[fatal].boot]
+        mine = (drafts[fatal].boot, drafts[fatal].excerpt)
+        same = [b for i, b in enumerate(bodies) if i != fatal and (drafts[i].boot, drafts[i].excerpt) == mine]
         for other in (body, *same):
             facts = [f for f in (other.cpu_line, other.release_line) if f and f.release]
             if facts:

@@ -247,16 +247,19 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
     The index of the first event of the chain that ended the kernel, None without events.
 
     In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
-    (within five seconds); else the first oops or BUG; else the first event.
+    (within five seconds); else the first oops or BUG; else the first event. Where texts were
+    pasted together (the clock goes back without a banner), only the first counts.
     """
     if not events:
         return None
-    for boot in sorted({d.boot for d in drafts}):
-        here = [i for i, d in enumerate(drafts) if d.boot == boot]
+    first = drafts[0].excerpt
+    for boot in sorted({d.boot for d in drafts if d.excerpt == first}):
+        here = [i for i, d in enumerate(drafts) if d.boot == boot and d.excerpt == first]
         ended = next((i for i in here if drafts[i].panics or events[i].kind in ("panic", "sysrq")), None)
         if ended is not None:
             return _chain_start(ended, here, events)
-    return next((i for i, e in enumerate(events) if e.kind in OOPS_KINDS), 0)
+    mine = [i for i, d in enumerate(drafts) if d.excerpt == first]
+    return next((i for i in mine if events[i].kind in OOPS_KINDS), mine[0])
 
 
 def _chain_start(ended: int, here: list[int], events: list[Signature]) -> int:

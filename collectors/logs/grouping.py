@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kbmatch.collectors.logs.heads import Match, match_head
+from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.report import MARKERLESS as _MARKERLESS
 from kbmatch.collectors.logs.report import Draft
@@ -60,7 +60,10 @@ OOPS_KINDS = frozenset(
     ]
 )
 _END = "---[ end trace "
-_CUT = "[ cut here ]"
+_BACK = 10.0
+"""Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
+_TORN_HEAD = re.compile(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
+_LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
@@ -74,15 +77,16 @@ class Grouper:
     3000 lines; what comes after is counted in `overflow`.
     """
 
-    def __init__(self, limit: int = 2000) -> None:
+    def __init__(self, limit: int = 2000, torn: bool = False) -> None:
         self.drafts: list[Draft] = []
         self.boot = 0
         self.limit = limit
         self.overflow = 0
+        self.torn = torn
+        self.excerpt = 0
         self._open: dict[str | None, Draft] = {}
         self._last: Draft | None = None
         self._before: Draft | None = None
-        self._cut_at: dict[str | None, int] = {}
 
     def feed_all(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -103,8 +107,10 @@ class Grouper:
             self._head(match, line, draft)
             return
         if draft is None:
-            if _CUT in text:
-                self._cut_at[line.caller] = line.number
+            if self.torn and _TORN_HEAD.match(text):
+                self._new(Match(_LOST, {}), line)
+                self.drafts[-1].torn = True
+                self.drafts[-1].lines.append(line)
             elif (
                 "NMI backtrace for cpu" in text
                 and self._last is not None
@@ -156,7 +162,10 @@ class Grouper:
         if len(self.drafts) >= self.limit:
             self.overflow += 1
             return
-        draft = Draft([(match, line)], boot=self.boot)
+        before = self.drafts[-1].heads[0][1].time if self.drafts and self.drafts[-1].boot == self.boot else None
+        if before is not None and line.time is not None and line.time < before - _BACK:
+            self.excerpt += 1
+        draft = Draft([(match, line)], boot=self.boot, excerpt=self.excerpt)
         nth = match.groups.get("nth")
         draft.nth = int(nth) if nth else None
         self.drafts.append(draft)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kbmatch.engine.incident import Machine
 
-_STATE = r"(?:(?P<clean>Not tainted)|Tainted: (?P<taint>[A-Z ]{1,40})(?![A-Za-z]))"
+_STATE = r"(?:(?P<clean>Not tainted)|Tainted: (?P<taint>[A-Z -]{1,60})(?![A-Za-z]))"
 _RELEASE = r"(?P<release>\d+\.\d+[^\s()#]*)"
 _CPU = re.compile(
     r"CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+) Comm: (?P<comm>.*?)"
@@ -25,6 +25,7 @@ _PID = re.compile(
 _BARE_CPU = re.compile(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?")
 _PLAIN = re.compile(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
 _LOCKDEP = re.compile(rf"{_RELEASE}(?: (?P<version>#\S+(?: [\w-]+)*?))? +{_STATE}")
+_RELEASE_ALONE = re.compile(rf"{_RELEASE} (?P<version>#\d+\S*)$")
 _PROCESS = re.compile(r"Process (?P<comm>.{1,40}?) \(pid: (?P<pid>\d+)")
 _TASK = re.compile(
     r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$"
@@ -71,8 +72,9 @@ def parse_cpu_line(text: str) -> CpuLine | None:
 def parse_release_line(text: str) -> CpuLine | None:
     """The release and taint of lockdep's "4.12.0 #1 Not tainted" and hung_task's "Not tainted 4.13.0 #4" lines."""
     if "ainted" not in text:
-        return None
-    match = _PLAIN.match(text) or _LOCKDEP.match(text)
+        match = _RELEASE_ALONE.match(text) if text[:1].isdigit() else None
+    else:
+        match = _PLAIN.match(text) or _LOCKDEP.match(text)
     return _facts(match) if match else None
 
 

@@ -161,7 +161,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
     ),
     ("stack-overflow", "die", 8, r"(?:Internal error: )?kernel stack overflow.*?\[#(?P<nth>\d+)\]"),
     ("alignment", "die", 5, r"Internal error: (?:Oops - )?[Aa]lignment.*?\[#(?P<nth>\d+)\]"),
-    ("page-fault", "die", 4, r"(?:Internal error: )?Oops: (?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
+    ("page-fault", "die", 4, r"(?:Internal error: )?(?:Oops: )+(?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
     ("page-fault", "die", 4, r"Oops: Kernel access of bad area.*?\[#(?P<nth>\d+)\]"),
     ("other", "die", 3, r"Internal error: (?P<what>.*?): (?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
     (
@@ -170,7 +170,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         3,
         r"(?P<what>[\w() ,:/-]{3,100}?)(?::? (?P<code>[0-9a-f]{1,16}))?(?: ilc:\d)? \[#(?P<nth>\d+)\]",
     ),
-    ("gpf", "lead", 6, r"general protection fault(?:: |, |$)(?!.*\bip:)"),
+    ("gpf", "lead", 6, r"(?:Oops: )?general protection fault(?:: |, |$)(?!.*\bip:)"),
     ("divide-error", "lead", 6, r"divide error: "),
     # lockups and stalls
     (
@@ -214,7 +214,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         "lockdep",
         "report",
         8,
-        r"(?:\[ )?(?:INFO|WARNING|BUG|=\[ BUG): (?P<what>possible circular locking dependency detected|possible recursive locking detected|inconsistent lock state|possible irq lock inversion dependency detected|(?:\w+-safe -> \w+-unsafe|\w+-order) lock order detected|possible unsafe locking|suspicious RCU usage|suspicious rcu_dereference_check\(\) usage|bad unlock balance detected|bad contention detected|held lock freed|lock held (?:at task exit time, still held|when returning to user space)|lock held at task exit|nested lock was not taken|Nested lock was not taken|Invalid wait context|\[ Invalid wait context|possible reason: unannotated irqs|MAX_LOCK_DEPTH too low|MAX_LOCKDEP_\w+ too low|MAX_STACK_TRACE_ENTRIES too low|looking up invalid subclass|key \S+ (?:not in \.data|has not been registered)|trying to register non-static key|.{1,40}?/\d+ (?:still has locks held|is leaving the kernel with locks)|possible deadlock)",
+        r"(?:\[ )?(?:INFO|WARNING|BUG|=\[ BUG): (?P<what>possible circular locking dependency detected|possible recursive locking detected|inconsistent lock state|possible irq lock inversion dependency detected|(?:\w+-safe -> \w+-unsafe|\w+-order) lock order detected|possible unsafe locking|suspicious RCU usage|suspicious rcu_dereference\w*\(\) usage|bad unlock balance detected|bad contention detected|held lock freed|lock held (?:at task exit time, still held|when returning to user space)|lock held at task exit|nested lock was not taken|Nested lock was not taken|Invalid wait context|\[ Invalid wait context|possible reason: unannotated irqs|MAX_LOCK_DEPTH too low|MAX_LOCKDEP_\w+ too low|MAX_STACK_TRACE_ENTRIES too low|looking up invalid subclass|key \S+ (?:not in \.data|has not been registered)|trying to register non-static key|.{1,40}?/\d+ (?:still has locks held|is leaving the kernel with locks)|possible deadlock)",
     ),
     (
         "lockdep",
@@ -264,8 +264,15 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         5,
         r"BUG (?!UNIX)[\w:.-]+(?: [\w() -]{1,40})? ?\((?:Not tainted|Tainted: [A-Z ]+)\): (?!kasan: )",
     ),
+    (
+        "other",
+        "report",
+        5,
+        r"BUG [\w:.-]+: (?:Objects remaining|Object already free|Redzone|Poison|(?:Left|Right) Redzone|Object padding|"
+        r"Padding|Freepointer|Freechain|Freelist|Wrong object|Invalid object|Page slab|Slab |Attempt to free|Wrong number)",
+    ),
     ("other", "report", 3, r"INFO: (?:Allocated|Freed) in \S+ age="),
-    ("oom", "report", 8, r"(?P<comm>.{1,64}?) invoked oom-killer: "),
+    ("oom", "report", 8, r"(?P<comm>.{1,64}?) invoked oom-killer:"),
     (
         "oom",
         "report",

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kbmatch.collectors.logs.heads import match_head
+
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 
@@ -42,9 +44,10 @@ _PREFIX = re.compile(
     rf"|\[(?:[A-Z][a-z]{{2}} )?{_MONTH} ?[ \d]\d (?:{_CLOCK} \d{{4}}|\d\d:\d\d)\] ?"
     r"|\[ *\+ *\d+\.\d{6}\] ?"
     rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d)?(?:\]|(?= )|: ?|$) ?"
-    r"|(?P<host>(?!\w+: )[\w][\w.:-]{0,63}) (?P<tag>kernel|vmunix|klogd)(?:\[\d+\])?: ?"
+    r"|\d{1,10}\.\d{6}\] ?"
+    r"|(?P<host>(?!\w+: )<?[\w][\w.:-]{0,63}>?) (?P<tag>kernel|vmunix|klogd)(?:\[\d+\])?: ?"
     rf"|(?:{_MONTH} [ \d]\d (?:\d{{4}} )?{_CLOCK}(?: |$))"
-    r"|kernel(?:\[\d+\])?: ?(?=[\[<A-Z ])"
+    r"|kernel(?:\[\d+\])?: ?(?=\S)"
     r"|\((?:XEN|d\d+|d\d+v\d+)\) ?"
     r"|\[\d+:[ \w./:-]{1,24}: *\d+\] ?"
     r"|(?:EMERG|ALERT|CRIT|ERR(?:OR)?|WARN|NOTICE|KERN_[A-Z]+): (?=[\[<A-Z])"
@@ -93,13 +96,55 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
 
 
 def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
-    """
-    The lines of `raw` (numbered from `first`), prefixes stripped; a line in which another printk starts is split.
+    """The lines of `raw` (numbered from `first`), prefixes stripped.
 
-    Bytes that are no UTF-8 come out as U+FFFD. Linear in the length of `raw`.
+    A line in which another printk starts is split; the pieces of lines that a mail program wrapped are joined. Bytes
+    that are no UTF-8 come out as U+FFFD. Linear in the length of `raw`.
     """
-    for number, piece in enumerate(raw.split(b"\n"), first):
+    pieces = raw.split(b"\n")
+    if len(raw) < _MAIL_BYTES and _is_wrapped(pieces):
+        yield from _unwrapped(pieces, first)
+        return
+    for number, piece in enumerate(pieces, first):
         yield from split_line(piece.decode("utf-8", "replace"), number)
+
+
+_MAIL_BYTES = 1 << 20
+_MAIL_WIDTH = 92
+_FULL = 40
+_BEGINS = re.compile(
+    r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP|Code: |Call |BUG|"
+    r"WARNING|INFO|Oops|Modules linked|Hardware name|---|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
+    r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
+    r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info|stack backtrace|"
+    r"Not tainted|\"echo|UBSAN|index |Kernel panic|Internal error|Unable to|list_|refcount_t|[A-Z]\w+ #\d|\(|\{|\*|<"
+)
+
+
+def _is_wrapped(pieces: list[bytes]) -> bool:
+    """Whether all lines are as short as a mail program makes them, though an oops always has longer ones."""
+    longest = max(map(len, pieces), default=0)
+    return 60 <= longest <= _MAIL_WIDTH
+
+
+def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
+    held: Line | None = None
+    width = 0
+    stamped = False
+    for number, piece in enumerate(pieces, first):
+        whole = piece.decode("utf-8", "replace")
+        for line in split_line(whole, number):
+            marked = line.time is not None or line.kernel is True
+            starts = marked if stamped else bool(_BEGINS.match(line.text) or match_head(line.text))
+            if held is not None and not starts and line.text and width >= _FULL and held.text:
+                held = held._replace(text=f"{held.text} {line.text}"[:_LONG])
+                width = len(whole) if not stamped else max(width, _FULL)
+                continue
+            if held is not None:
+                yield held
+            held, width, stamped = line, len(whole), marked
+    if held is not None:
+        yield held
 
 
 def split_line(whole: str, number: int) -> Iterator[Line]:
@@ -110,6 +155,8 @@ def split_line(whole: str, number: int) -> Iterator[Line]:
         whole = _ANSI.sub("", whole)
     if "\r" in whole or "\x00" in whole:
         whole = whole.replace("\r", "").replace("\x00", "")
+    if "\xa0" in whole:
+        whole = whole.replace("\xa0", " ")
     text, time, caller, kernel, found = strip_prefixes(whole)
     start = 0
     for cut in _EMBEDDED.finditer(text):

@@ -120,6 +120,8 @@ class Draft:
     replayed: int = 0
     nth: int | None = None
     dropped: int = 0
+    torn: bool = False
+    excerpt: int = 0
 
     @property
     def strongest(self) -> tuple[Match, Line]:
@@ -168,7 +170,7 @@ _LOCK_AT = re.compile(
     r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$"
 )
 _LOCK_NEXT = re.compile(
-    r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|lock held|is freeing memory|"
+    r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|is freeing memory|"
     r"(?:is )?exiting with locks still held|just changed the state of lock|lock held when"
 )
 _RELEASE_AT = re.compile(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
@@ -201,6 +203,7 @@ class _Reader:
             self.code_open = False
             if _CODE_PIECE.match(text) and body.code is not None and len(body.code) < 400:
                 body.code = f"{body.code} {text.strip()}"
+                self.code_open = True
                 return
         if text[0] in "CPT" and self._cpu_line(text):
             return
@@ -308,7 +311,8 @@ class _Reader:
             if not where.user:
                 self.block_done = True
             return
-        if body.where is None:
+        inline = body.where is not None and "+0x" not in (body.where.printed or "") and not body.registers
+        if body.where is None or (inline and "+0x" in (where.printed or "")):
             body.where = where
         elif body.where.printed is None and where.printed and not self.block_done:
             body.where = Where(where.printed, body.where.address or where.address, False)
@@ -402,12 +406,51 @@ class _Reader:
         return False
 
 
+_BLOCK = re.compile(
+    r"(?:rcu: )?(?:NMI backtrace for cpu (?P<nmi>\d+)|Task dump for CPU (?P<task>\d+)|(?P<own>RCU grace-period kthread stack dump)|"
+    r"(?P<own2>Stack dump where RCU GP kthread))"
+)
+_STALLED = re.compile(r"(?:rcu: )?\s*(\d+)-\S{1,6}: \(|.*\bCPU \{? ?(\d+)|.*stalls on CPUs/tasks: \{ ?(\d+)")
+
+
+def _stalled_lines(lines: list[Line]) -> list[Line]:
+    """Of an RCU stall's lines those that show the stalled CPU: kernel/rcu/tree_stall.h also dumps RCU's own kthread and
+    the CPU where it last ran, before the CPU that is to blame."""
+    stalled: set[int] = set()
+    blocks: list[tuple[int | None, list[Line]]] = [(None, [])]
+    for line in lines:
+        match = _BLOCK.match(line.text)
+        if match:
+            number = match["nmi"] or match["task"]
+            blocks.append((int(number) if number else -1, []))
+        elif len(blocks) == 1:
+            named = _STALLED.match(line.text)
+            if named:
+                stalled.add(int(named[1] or named[2] or named[3]))
+        blocks[-1][1].append(line)
+    preamble = blocks[0][1]
+    if len(blocks) == 1 or _frame_count(preamble) > 2:
+        return [line for cpu, block in blocks if cpu != -1 for line in block]
+    shown = [(cpu, block) for cpu, block in blocks[1:] if cpu != -1 and _frame_count(block) > 2]
+    chosen = next((b for cpu, b in shown if cpu in stalled), None) or next((b for _, b in shown), None)
+    return preamble + chosen if chosen else lines
+
+
+def _frame_count(lines: list[Line]) -> int:
+    return sum(1 for line in lines if "+0x" in line.text and not line.text.startswith("?"))
+
+
 def read_body(draft: Draft) -> Body:
     """Everything that the lines of `draft` say."""
     reader = _Reader(draft.kind)
-    for line in draft.lines:
+    reader.lock_next = _LOCK_NEXT.search(draft.strongest[1].text) is not None
+    lines = _stalled_lines(draft.lines) if draft.kind == "rcu-stall" else draft.lines
+    for line in lines:
         reader.feed(line)
     body = reader.body
+    if len(lines) != len(draft.lines) and not any(f and f.release for f in (body.cpu_line, body.release_line)):
+        found = (parse_cpu_line(line.text) for line in draft.lines)
+        body.release_line = next((c for c in found if c and c.release), body.release_line)
     body.caller = draft.heads[0][1].caller
     return body
 

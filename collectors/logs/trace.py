@@ -27,7 +27,7 @@ _FRAME = re.compile(
 )
 _DECODED = re.compile(
     rf"(?:{_ADDR}\s*)?(?P<guess>\? )?"
-    r"(?P<printed>[A-Za-z_][\w.$]* \((?:[^()\s]+:\d+|\?\?:[\d?]+)(?: \(discriminator \d+\))?\)(?: \[?[\w-]+\b[^\]\n]{0,60}\]?)?)"
+    r"(?P<printed>[A-Za-z_][\w.$]* \((?:[^()\s]+:[\d?]+(?: \(discriminator \d+\))? ?){1,8}\)(?: \[?[\w-]+\b[^\]\n]{0,60}\]?)?)"
     r"(?P<tail>)$"
 )
 _ARM = re.compile(
