@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import BinaryIO
 
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
 from kbmatch.collectors.logs.grouping import Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
-from kbmatch.collectors.logs.lines import Line, printed_lines
+from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.report import Body, Draft
+from kbmatch.collectors.logs.sources import Reader, pstore_blocks, reader_of, unpacked
+from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
 
@@ -18,22 +21,96 @@ _HEAD_WINDOW = 256 * 1024
 _TAIL_WINDOW = 64 * 1024
 
 
-class Epochs:
-    """The boots that a text tells apart by its banners: `boots[i]` is the i-th; boot 0 is what precedes the first."""
+class _Scanner:
+    """Feeds blocks of whole lines to a Grouper, only those near a trigger where `everything` is False.
 
-    def __init__(self, boots: list[Boot], starts: list[int]) -> None:
+    Memory is bounded: reports that are complete are turned into Signatures at once, their lines dropped.
+    """
+
+    def __init__(self, reader: Reader, everything: bool, torn: bool = False) -> None:
+        self.grouper = Grouper(torn=torn)
+        self.reader = reader
+        self.everything = everything
+        self.stamped = 0
         self.boots: list[Boot | None] = [None]
-        self._next = list(zip(starts, boots, strict=True))
-        self._at = 0
+        self.facts: list[tuple[Machine, int | None]] = [(Machine(), None)]
+        self.finished: list[tuple[Signature, Body]] = []
+        self.tail = b""
+        self.line = 1
+        self._waiting: bytes | None = None
 
-    def enter(self, line: Line) -> bool:
-        """Take the next line; True where it begins another boot."""
-        entered = False
-        while self._at < len(self._next) and line.number >= self._next[self._at][0]:
-            self.boots.append(self._next[self._at][1])
-            self._at += 1
-            entered = True
-        return entered
+    def feed(self, block: bytes, first: int | None = None) -> None:
+        """Take the next block; `first` is its first line's number where blocks do not follow each other."""
+        line = self.line if first is None else first
+        boots = find_boots(block)
+        self._boot_lines(block, boots)
+        starts = {}
+        position = 0
+        for start, end in [(0, len(block))] if self.everything else regions(block):
+            line += block.count(b"\n", position, start)
+            number, at = line, start
+            for boot in boots:
+                if start <= boot.position < end:
+                    number += block.count(b"\n", at, boot.position)
+                    at = boot.position
+                    starts[number] = boot
+            self._lines(block[start:end] if end - start < len(block) else block, line, starts)
+            line += block.count(b"\n", start, end)
+            position = end
+        self.line = line + block.count(b"\n", position)
+        self.tail = (self.tail + block[-_TAIL_WINDOW:])[-_TAIL_WINDOW:]
+
+    def _lines(self, region: bytes, first: int, starts: dict[int, Boot]) -> None:
+        grouper = self.grouper
+        numbers = sorted(starts)
+        at = 0
+        for line in self.reader(region, first):
+            if line.time is not None or line.kernel:
+                self.stamped += 1
+            while at < len(numbers) and line.number >= numbers[at]:
+                self.boots.append(starts.pop(numbers[at]))
+                grouper.break_off()
+                grouper.boot = len(self.boots) - 1
+                at += 1
+            grouper.feed(line)
+        self._finish(keep=_RECENT)
+
+    def _boot_lines(self, block: bytes, boots: list[Boot]) -> None:
+        """Machine and KASLR offset from what follows each banner, up to the next one."""
+        if self._waiting is not None:
+            end = boots[0].position if boots else len(block)
+            self._waiting = (self._waiting + block[: min(end, _HEAD_WINDOW)])[:_HEAD_WINDOW]
+            if boots or len(self._waiting) >= _HEAD_WINDOW:
+                self._known()
+        for boot, following in zip(boots, [*boots[1:], None], strict=False):
+            end = min(following.position if following else len(block), boot.position + _HEAD_WINDOW)
+            self._waiting = block[boot.position : end]
+            if following or len(self._waiting) >= _HEAD_WINDOW:
+                self._known()
+
+    def _known(self) -> None:
+        self.facts.append(boot_facts(self._waiting or b""))
+        self._waiting = None
+
+    def _finish(self, keep: int) -> None:
+        drafts = self.grouper.drafts
+        while len(self.finished) < len(drafts) - keep:
+            draft = drafts[len(self.finished)]
+            self.finished.append(signature_of(draft))
+            draft.lines = []
+
+    def reading(self) -> LogReading:
+        """What was read."""
+        if self._waiting is not None:
+            self._known()
+        self._finish(keep=0)
+        return _reading(self)
+
+
+_RECENT = 40
+"""Reports that may still get lines (a panic, a further hung task) while a stream is read."""
+_SMALL = 256 * 1024
+_CHUNK = 4 << 20
 
 
 def read_log(data: bytes) -> LogReading:
@@ -41,46 +118,68 @@ def read_log(data: bytes) -> LogReading:
 
     Never raises, whatever the bytes; time and memory grow linearly with `data`.
     """
-    boots = find_boots(data)
-    epochs = Epochs(boots, [data.count(b"\n", 0, b.position) + 1 for b in boots])
-    grouper = Grouper()
-    stamped = 0
-    for line in printed_lines(data):
-        if line.time is not None:
-            stamped += 1
-        if epochs.enter(line):
-            grouper.break_off()
-            grouper.boot = len(epochs.boots) - 1
-        grouper.feed(line)
-    if not grouper.drafts and _TORN.search(data):
-        grouper = _torn(data)
-    return reading_of(grouper, epochs.boots, data, stamped)
+    data = unpacked(data)
+    reader = reader_of(data)
+    blocks = pstore_blocks(data)
+    scanner = _Scanner(reader, everything=len(data) <= _SMALL or reader is not printed_lines)
+    for start, end, first in blocks:
+        scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
+    if not scanner.grouper.drafts and len(data) <= _SMALL and _TORN.search(data):
+        scanner = _Scanner(reader, everything=True, torn=True)
+        scanner.feed(data)
+    return scanner.reading()
+
+
+def scan_stream(file: BinaryIO) -> LogReading:
+    """The same of a file that is read once, in constant memory: an archive of a console, a pipe.
+
+    A reading holds at most 1000 events; a note counts the rest.
+    """
+    head = _read_lines(file, b"")
+    if len(head) < _CHUNK:
+        return read_log(head)
+    scanner = _Scanner(reader_of(head), everything=False)
+    while head:
+        cut = head.rfind(b"\n") + 1 or len(head)
+        scanner.feed(head[:cut])
+        head = _read_lines(file, head[cut:])
+    return scanner.reading()
+
+
+def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
+    """`rest` and about four MiB more of `file`; less only at its end."""
+    parts = [rest]
+    size = len(rest)
+    if size > _CHUNK:
+        return b"\n"
+    while size < _CHUNK:
+        part = file.read(_CHUNK - size)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 _TORN = re.compile(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
 
 
-def _torn(data: bytes) -> Grouper:
-    """The reports of a text that begins in the middle of one: its register block stands for the lost head."""
-    grouper = Grouper(torn=True)
-    for line in printed_lines(data):
-        grouper.feed(line)
-    for draft in grouper.drafts:
-        draft.boot = 0
-    return grouper
-
-
-def reading_of(grouper: Grouper, boots: list[Boot | None], data: bytes, stamped: int) -> LogReading:
-    """The reading of what `grouper` collected from `data`."""
+def _reading(scanner: _Scanner) -> LogReading:
+    """The reading of what `scanner` collected."""
+    grouper, boots = scanner.grouper, scanner.boots
     drafts = grouper.drafts
-    read = [signature_of(draft) for draft in drafts]
-    events = [event for event, _ in read]
-    bodies = [body for _, body in read]
+    events = [event for event, _ in scanner.finished]
+    bodies = [body for _, body in scanner.finished]
     fatal = mark_fatal(events, drafts)
     epoch = drafts[fatal].boot if fatal is not None else len(boots) - 1
     boot = boots[epoch]
     kernel = _kernel(fatal, drafts, bodies, boot)
-    machine, offset = _around(boot, data)
+    machine, offset = scanner.facts[epoch] if epoch < len(scanner.facts) else (Machine(), None)
+    tail, trailer = boot_facts(scanner.tail)
+    if boot is None:
+        machine = tail
+    if offset is None:
+        offset = trailer
     if fatal is not None:
         if bodies[fatal].hardware:
             machine = replace(machine, hardware=bodies[fatal].hardware)
@@ -92,20 +191,8 @@ def reading_of(grouper: Grouper, boots: list[Boot | None], data: bytes, stamped:
     if machine.hypervisor is None and machine.hardware:
         machine = replace(machine, hypervisor=hypervisor_of(machine.hardware))
     kernel = replace(kernel, kaslr_offset=offset)
-    seen = bool(events or stamped or any(boots))
+    seen = bool(events or scanner.stamped or any(boots))
     return LogReading(kernel, machine, tuple(with_fatal(events, fatal)), tuple(notes_of(grouper, events)), seen)
-
-
-def _around(boot: Boot | None, data: bytes) -> tuple[Machine, int | None]:
-    """What the boot lines say, and a "Kernel Offset:" line at the end of the text."""
-    machine, offset = Machine(), None
-    if boot is not None:
-        machine, offset = boot_facts(data[boot.position : boot.position + _HEAD_WINDOW])
-    if offset is None:
-        tail, offset = boot_facts(data[-_TAIL_WINDOW:])
-        if boot is None:
-            machine = tail
-    return machine, offset
 
 
 def notes_of(grouper: Grouper, events: list[Signature]) -> list[Note]:

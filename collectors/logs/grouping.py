@@ -9,7 +9,6 @@ are printed at once do not mix.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.lines import Line
@@ -67,6 +66,8 @@ _LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
+_HEADS = 500
+_QUIET = 250
 
 
 class Grouper:
@@ -77,7 +78,7 @@ class Grouper:
     3000 lines; what comes after is counted in `overflow`.
     """
 
-    def __init__(self, limit: int = 2000, torn: bool = False) -> None:
+    def __init__(self, limit: int = 1000, torn: bool = False) -> None:
         self.drafts: list[Draft] = []
         self.boot = 0
         self.limit = limit
@@ -87,10 +88,6 @@ class Grouper:
         self._open: dict[str | None, Draft] = {}
         self._last: Draft | None = None
         self._before: Draft | None = None
-
-    def feed_all(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            self.feed(line)
 
     def feed(self, line: Line) -> None:
         """Take the next line."""
@@ -129,12 +126,17 @@ class Grouper:
 
     def _body(self, draft: Draft, line: Line) -> None:
         text = line.text
+        if draft.closed:
+            return
         if len(draft.lines) >= _LINES:
             draft.dropped += 1
             return
         draft.lines.append(line)
-        if not draft.bodied and _BODY.match(text):
+        if _BODY.match(text):
             draft.bodied = True
+            draft.told = len(draft.lines)
+        elif len(draft.lines) - draft.told > _QUIET and draft.bodied:
+            draft.closed = True
         if not draft.traced and starts_trace(text):
             draft.traced = True
         if text.startswith(_END):
@@ -176,6 +178,8 @@ class Grouper:
         self._last = draft
 
     def _join(self, draft: Draft, match: Match, line: Line) -> None:
+        draft.closed = False
+        draft.told = len(draft.lines)
         draft.heads.append((match, line))
         nth = match.groups.get("nth")
         if nth and draft.nth is None:
@@ -203,6 +207,8 @@ class Grouper:
         last = draft.heads[-1][1]
         near = len(draft.lines) < _NEAR * 2 and line.number - last.number <= _NEAR * 4
         roles = [m.head.role for m, _ in draft.heads]
+        if len(draft.heads) >= _HEADS:
+            return False
         if kind == "hung-task":
             return draft.kind == "hung-task" and not draft.panics and _soon(last, line, 300)
         if kind in ("oom", "mce") and draft.kind == kind:
@@ -255,6 +261,8 @@ class Grouper:
             self._new(match, line)
             return
         target.panics.append((match, line))
+        target.closed = False
+        target.told = len(target.lines)
         if len(target.lines) < _LINES:
             target.lines.append(line)
         self._open[line.caller] = target

@@ -31,7 +31,7 @@ _TASK = re.compile(
     r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$"
 )
 _CPU_ALONE = re.compile(r"CPU[: ]+(?P<cpu>\d+):? *$")
-_BANNER = re.compile(rb"Linux version (\S{1,120}) [^\n]{0,600}")
+_BANNER = re.compile(rb"Linux version (\S{1,120}) [^\n\x1b]{0,600}")
 _BANNER_VERSION = re.compile(r"\) (#\d[^\n]*)$")
 LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 """Taint flags, Documentation/admin-guide/tainted-kernels.rst; G says that no proprietary module is loaded: no taint."""

@@ -120,6 +120,8 @@ class Draft:
     replayed: int = 0
     nth: int | None = None
     dropped: int = 0
+    told: int = 0
+    closed: bool = False
     torn: bool = False
     excerpt: int = 0
 
