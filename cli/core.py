@@ -17,8 +17,7 @@ from kbmatch.kb.store.knowledge import KnowledgeBase
 def run_core(options: argparse.Namespace) -> int:
     """Diagnose and print. Exit status: 0 known issue, 1 any other outcome."""
     knowledge = KnowledgeBase([Path(folder) for folder in options.rules], drafts=options.drafts)
-    if options.rules:
-        _ = knowledge.rules  # bad rules are an error whatever the input holds
+    knowledge.open()  # bad rules are an error whatever the input holds
     incident = read_incident(options.file, knowledge)
     diagnosis = diagnose(incident, knowledge, knowledge.products)
     if options.format == "json":

@@ -7,7 +7,6 @@ from dataclasses import replace
 from kbmatch.collectors.collect import collect
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.engine.incident import Incident
-from kbmatch.kb.store.frames import load_helper_frames
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 
@@ -17,5 +16,5 @@ def read_incident(name: str, knowledge: KnowledgeBase) -> Incident:
     return replace(
         incident,
         kernel=knowledge.products.identify(incident.kernel),
-        events=assign_culprits(incident.events, load_helper_frames()),
+        events=assign_culprits(incident.events, knowledge.helper_frames),
     )

@@ -30,7 +30,6 @@ from kbmatch.engine.incident import Incident, Kernel, ProbeState, Source, StateR
 from kbmatch.engine.kinds import KINDS
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.verdict import Verdict
-from kbmatch.kb.store.frames import load_helper_frames
 from kbmatch.kb.store.knowledge import KnowledgeBase
 from kbmatch.kb.store.yaml_reader import read_yaml
 
@@ -90,7 +89,7 @@ def run_rule_test(test: RuleTest, knowledge: KnowledgeBase) -> Iterator[Failure]
     """The cases that came out otherwise than expected."""
     for case in test.cases:
         kernel = knowledge.products.identify(case.incident.kernel)
-        events = assign_culprits(case.incident.events, load_helper_frames())
+        events = assign_culprits(case.incident.events, knowledge.helper_frames)
         diagnosis = diagnose(replace(case.incident, kernel=kernel, events=events), knowledge, knowledge.products)
         found = next((f for f in diagnosis.findings if f.rule.id == test.rule), None)
         verdict = found.verdict.value if found else NONE

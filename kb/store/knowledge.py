@@ -1,34 +1,25 @@
-"""The knowledge base: finds rule and probe files, loads them, and looks candidates up by fact."""
+"""The knowledge base: the shipped folder and further ones, compiled; hands out what a diagnosis asks for."""
 
 from __future__ import annotations
 
-import hashlib
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kbmatch.engine.condition import index_entries
-from kbmatch.engine.document import Problems
-from kbmatch.engine.errors import Diagnostic, KnowledgeError
-from kbmatch.engine.facts import SELECTIVE
+from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.probe import Probe
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
-from kbmatch.engine.rule_loader import load_rule
-from kbmatch.kb.store.probes import load_probe_files
-from kbmatch.kb.store.products import load_products
-from kbmatch.kb.store.yaml_reader import read_yaml
-
-SHIPPED = Path(__file__).resolve().parent.parent
-"""The kb folder that is installed with kbmatch."""
-
-_SELECTIVE = frozenset(fact.name for fact in SELECTIVE)
+from kbmatch.kb.store.cache import BUILT, open_compiled, open_read_only
+from kbmatch.kb.store.files import SHIPPED, KnowledgeFiles, find_files
+from kbmatch.kb.store.layer import Layer, probe_of
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeStamp:
-    """What a report says of the knowledge it used. `digest` is SHA-256 over all rule and probe files, 16 hex digits."""
+    """What a report says of the knowledge it used. `digest` is SHA-256 over all of it, 16 hex digits a folder."""
 
     version: str
     rules: int
@@ -37,114 +28,132 @@ class KnowledgeStamp:
 
 
 class KnowledgeBase:
-    """
-    Rules, probes and products: the shipped ones, and those of further folders.
+    """Rules, probes and tables: the shipped ones, and the rules and probes of further folders.
 
-    Everything is read when first asked for. A rule of a further folder may not take a shipped rule's id.
+    Opened when first asked. A rule of a further folder may not take another rule's id. Every method raises
+    KnowledgeError, with all that is wrong in any file, where a folder had to be compiled and could not.
     """
 
-    def __init__(self, folders: Sequence[Path] = (), *, shipped: Path = SHIPPED, drafts: bool = False) -> None:
-        self._shipped = shipped
+    def __init__(self, folders: Sequence[Path] = (), *, drafts: bool = False) -> None:
         self._folders = tuple(folders)
-        self._drafts = drafts
+        self._statuses = ACTIVE_STATUSES | ({"draft"} if drafts else frozenset())
+
+    @cached_property
+    def _layers(self) -> tuple[Layer, ...]:
+        base, key = self._open_shipped()
+        layers = [base]
+        for folder in self._folders:
+            files = find_files(folder)
+            key = files.key(key)
+            layers.append(self._open_folder(files, key, tuple(layers)))
+        return tuple(layers)
+
+    def _open_shipped(self) -> tuple[Layer, str]:
+        if BUILT.is_file():
+            layer = Layer(open_read_only(BUILT), self._statuses)
+            return layer, layer.meta("digest")
+        files = find_files(SHIPPED)
+        key = files.key()
+
+        def compile_into(target: sqlite3.Connection) -> None:
+            from kbmatch.kb.store.compiler import compile_knowledge
+
+            compile_knowledge(files, target)
+
+        return Layer(open_compiled(key, compile_into), self._statuses), key
+
+    def _open_folder(self, files: KnowledgeFiles, key: str, before: tuple[Layer, ...]) -> Layer:
+        def compile_into(target: sqlite3.Connection) -> None:
+            from kbmatch.kb.store.compiler import compile_knowledge
+            from kbmatch.kb.store.products import table_of
+
+            table = before[0].document("products")
+            assert table is not None
+            probes = [probe_of(layer, name) for layer in before for name in layer.probe_names()]
+            compile_knowledge(
+                files,
+                target,
+                table_of(table),
+                [probe for probe in probes if probe is not None],
+                lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
+            )
+
+        return Layer(open_compiled(key, compile_into), self._statuses)
 
     @cached_property
     def products(self) -> Products:
-        """The product table. Raises KnowledgeError."""
-        return load_products(self._shipped / "products.yaml")
+        """The product table."""
+        from kbmatch.kb.store.products import table_of
+
+        table = self._layers[0].document("products")
+        assert table is not None
+        return table_of(table)
+
+    @cached_property
+    def helper_frames(self) -> HelperFrames:
+        """The functions that carry no blame."""
+        from kbmatch.kb.store.frames import frames_of
+
+        return frames_of(self._layers[0].plain_document("frames"), "frames.yaml")
+
+    @cached_property
+    def _fields(self) -> dict[str, dict[str, str]]:
+        """Field types of all probes by name, for loading rules; no expression is parsed for it."""
+        from kbmatch.kb.store.probes import field_types
+
+        found: dict[str, dict[str, str]] = {}
+        for layer in self._layers:
+            for name in layer.probe_names():
+                node = layer.document(f"probe {name}")
+                if node is not None:
+                    found[name] = field_types(node)
+        return found
 
     @cached_property
     def rules(self) -> Mapping[str, Rule]:
-        """All rules that take part, by id. Raises KnowledgeError with everything wrong in any file."""
-        problems = Problems()
-        fields = {probe.id: {f.name: f.type for f in probe.record} for probe in self.probes()}
+        """All rules that take part, by id. Loads every one of them: for tools, not for a diagnosis."""
         found: dict[str, Rule] = {}
-        for path in self._rule_files:
-            try:
-                rule = load_rule(read_yaml(path), problems, self.products, fields)
-            except KnowledgeError as error:
-                problems.diagnostics.extend(error.diagnostics)
-                continue
-            if rule is None:
-                continue
-            if rule.id in found:
-                other = found[rule.id].file
-                problems.diagnostics.append(
-                    Diagnostic(str(path), 1, 1, "duplicate-id", f"rule {rule.id} stands already in {other}")
-                )
-            found[rule.id] = rule
-        if problems.diagnostics:
-            raise KnowledgeError(problems.diagnostics)
-        active = ACTIVE_STATUSES | ({"draft"} if self._drafts else set())
-        return {id_: rule for id_, rule in found.items() if rule.status in active}
-
-    @cached_property
-    def _probes(self) -> tuple[Probe, ...]:
-        paths = sorted(path for folder in self._roots for path in (folder / "probes").glob("*.yaml"))
-        return load_probe_files(paths)
+        for layer in self._layers:
+            for number, rule_id in list(layer.ids()):
+                rule = layer.rule(number, self.products, self._fields)
+                if rule is not None:
+                    found[rule_id] = rule
+        return found
 
     def probes(self) -> tuple[Probe, ...]:
-        """All probes. Raises KnowledgeError."""
-        return self._probes
+        """All probes, their expressions parsed."""
+        found = (probe_of(layer, name) for layer in self._layers for name in layer.probe_names())
+        return tuple(probe for probe in found if probe is not None)
 
     def get(self, rule_id: str) -> Rule | None:
         """One rule by id, None if there is none such among those that take part."""
-        return self.rules.get(rule_id)
+        for layer in self._layers:
+            number = layer.number_of(rule_id)
+            if number is not None:
+                return layer.rule(number, self.products, self._fields)
+        return None
 
     def candidates(self, keys: Iterable[tuple[str, str]], probes: Iterable[str]) -> Sequence[Rule]:
         """Rules with at least one selective leaf among `keys`, or with a state condition on one of `probes`; by id."""
-        by_fact, by_probe = self._index
-        ids = {id_ for key in keys for id_ in by_fact.get(key, ())}
-        ids.update(id_ for probe in probes for id_ in by_probe.get(probe, ()))
-        return [self.rules[id_] for id_ in sorted(ids)]
-
-    @cached_property
-    def _index(self) -> tuple[dict[tuple[str, str], list[str]], dict[str, list[str]]]:
-        by_fact: dict[tuple[str, str], list[str]] = {}
-        by_probe: dict[str, list[str]] = {}
-        for rule in self.rules.values():
-            for key in index_entries(rule.signature, _SELECTIVE):
-                by_fact.setdefault(key, []).append(rule.id)
-            for condition in rule.state:
-                by_probe.setdefault(condition.probe, []).append(rule.id)
-        return by_fact, by_probe
+        keys, probes = list(keys), list(probes)
+        found: list[Rule] = []
+        for layer in self._layers:
+            for number in layer.numbers(keys, probes):
+                rule = layer.rule(number, self.products, self._fields)
+                if rule is not None:
+                    found.append(rule)
+        return sorted(found, key=lambda rule: rule.id)
 
     @cached_property
     def stamp(self) -> KnowledgeStamp:
-        """Version, number of rules, digest, and the further folders in use."""
-        digest = hashlib.sha256()
-        for path in (
-            *self._rule_files,
-            *sorted(p for f in self._roots for p in (f / "probes").glob("*.yaml")),
-        ):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-        return KnowledgeStamp(_version(), len(self.rules), digest.hexdigest()[:16], tuple(map(str, self._folders)))
+        """Version, number of rules that take part, digest, and the further folders in use."""
+        digest = "+".join(layer.meta("digest") for layer in self._layers)
+        count = sum(layer.count() for layer in self._layers)
+        return KnowledgeStamp(_version(), count, digest, tuple(map(str, self._folders)))
 
-    @property
-    def _roots(self) -> tuple[Path, ...]:
-        return (self._shipped, *self._folders)
-
-    @cached_property
-    def _rule_files(self) -> tuple[Path, ...]:
-        """Rule files, sorted; tests beside them are no rules. A further folder holds rules itself or under rules/."""
-        shipped = sorted((self._shipped / "rules").rglob("*.yaml"))
-        found = list(shipped)
-        for folder in self._folders:
-            if not folder.is_dir():
-                raise KnowledgeError(
-                    [
-                        Diagnostic(
-                            str(folder),
-                            1,
-                            1,
-                            "no-folder",
-                            "--rules names a folder of rule files, this is none",
-                        )
-                    ]
-                )
-            skipped = {folder / "probes", folder / "layouts", folder / "schema"}
-            found += sorted(p for p in folder.rglob("*.yaml") if not skipped & set(p.parents))
-        return tuple(path for path in found if not path.name.endswith(".test.yaml"))
+    def open(self) -> None:
+        """Open every folder now, so that what is wrong in one is an error whatever the input holds."""
+        _ = self._layers
 
 
 def _version() -> str:

@@ -42,6 +42,17 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
     return probe if len(problems.diagnostics) == before else None
 
 
+def field_types(node: Node) -> dict[str, str]:
+    """The type ("integer", "text") of each field of a probe's records, by name, without a look at its expression."""
+    record = node.get("record") if isinstance(node, Mapping) else None
+    if not isinstance(record, Mapping):
+        return {}
+    return {
+        str(name.value): "text" if isinstance(value, Mapping) and value.get("text") is not None else "integer"
+        for name, value in record.entries
+    }
+
+
 def load_probe_files(paths: Iterable[Path]) -> tuple[Probe, ...]:
     """All probes of the files. Raises KnowledgeError with everything that is wrong in any of them."""
     problems = Problems()

@@ -65,8 +65,16 @@ def _load(path: Path, size: int, mtime_ns: int) -> Products:
 
 
 def _parse(path: Path, *, checked: bool) -> Products:
+    return table_of(read_yaml(path), checked=checked)
+
+
+def table_of(node: Node, *, checked: bool = False) -> Products:
+    """Return the product table of a document; with `checked` its regular expressions are tried, too.
+
+    Raises KnowledgeError with everything that is wrong.
+    """
     problems = _Problems(checked)
-    products = _table(read_yaml(path), problems)
+    products = _table(node, problems)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
     return Products(products)

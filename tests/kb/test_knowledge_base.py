@@ -66,7 +66,7 @@ def test_everything_wrong_in_any_file_is_reported_together(tmp_path: Path) -> No
 
 
 def test_a_folder_that_is_none_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KnowledgeError, match="names a folder"):
+    with pytest.raises(KnowledgeError, match="this is no folder"):
         _ = KnowledgeBase([tmp_path / "absent"]).rules
 
 

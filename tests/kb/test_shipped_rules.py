@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kbmatch.engine.condition import Combination, Condition, Leaf
 from kbmatch.kb.authoring.rule_tests import load_rule_test, run_rule_test
-from kbmatch.kb.store.knowledge import SHIPPED, KnowledgeBase
+from kbmatch.kb.store.files import SHIPPED
+from kbmatch.kb.store.knowledge import KnowledgeBase
 
 RULES = sorted(path for path in (SHIPPED / "rules").rglob("*.yaml") if not path.name.endswith(".test.yaml"))
 

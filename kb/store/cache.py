@@ -1,0 +1,83 @@
+"""Where compiled knowledge lies: beside the shipped YAML if it was built into the wheel, else in the user's cache.
+
+Several processes may compile at once: each writes a file of its own and renames it into place. Where no cache can be
+written (a read-only home), the knowledge is compiled into memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from kbmatch.kb.store.files import FORMAT, SHIPPED
+
+BUILT = SHIPPED / "compiled.sqlite"
+"""The shipped knowledge, compiled when the wheel was built; trusted without a look at the YAML beside it."""
+
+KEPT = 20
+"""Compiled files that the cache keeps; older ones are removed when another is written."""
+
+
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/kbmatch or ~/.cache/kbmatch."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(root) / "kbmatch"
+
+
+def open_compiled(key: str, compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """The knowledge known by `key`, compiled now if it is not in the cache. Raises what `compile_into` raises."""
+    path = cache_folder() / f"v{FORMAT}-{key}.sqlite"
+    with contextlib.suppress(sqlite3.Error):
+        return open_read_only(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
+    except OSError:
+        return _in_memory(compile_into)
+    os.close(handle)
+    try:
+        with contextlib.closing(sqlite3.connect(name)) as target:
+            target.execute("PRAGMA journal_mode = OFF")
+            target.execute("PRAGMA synchronous = OFF")
+            compile_into(target)
+        os.replace(name, path)
+    except sqlite3.OperationalError:  # the disk is full
+        return _in_memory(compile_into)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+    _tidy(path.parent)
+    return open_read_only(path)
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A compiled file, never written and never locked. Raises sqlite3.Error if it is none of this format."""
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    if row is None or row[0] != str(FORMAT):
+        connection.close()
+        raise sqlite3.DatabaseError(f"{path} is of another format")
+    return connection
+
+
+def _in_memory(compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    target = sqlite3.connect(":memory:")
+    compile_into(target)
+    return target
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the oldest files beyond those kept; another process may be faster, or still read one (it may)."""
+    with contextlib.suppress(OSError):
+        found = sorted(folder.glob("v*.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in found[KEPT:]:
+            path.unlink(missing_ok=True)

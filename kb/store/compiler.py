@@ -1,0 +1,122 @@
+"""Compiles a folder of knowledge into one SQLite file: facts -> rules, documents as JSON.
+
+    meta       format, kbmatch version, digest of all files, number of active rules
+    rule       number, id, status, file, document
+    entry      (fact, value) -> rule number; what candidates are looked up by
+    probed     probe id -> rule number
+    document   name -> JSON: the product table, the helper frames, each probe
+
+Everything is checked while it is compiled; what is wrong is reported together and nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from kbmatch.engine.condition import index_entries
+from kbmatch.engine.document import Node, Problems
+from kbmatch.engine.errors import Diagnostic, KnowledgeError
+from kbmatch.engine.facts import SELECTIVE
+from kbmatch.engine.probe import Probe
+from kbmatch.engine.products import Products
+from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
+from kbmatch.engine.rule_loader import load_rule
+from kbmatch.kb.store.documents import document_to_json
+from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
+from kbmatch.kb.store.probes import load_probe
+from kbmatch.kb.store.products import table_of
+from kbmatch.kb.store.yaml_reader import read_yaml
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rule (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, file TEXT NOT NULL,
+                   document TEXT NOT NULL);
+CREATE TABLE entry (fact TEXT NOT NULL, value TEXT NOT NULL, rule INTEGER NOT NULL,
+                    PRIMARY KEY (fact, value, rule)) WITHOUT ROWID;
+CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (probe, rule)) WITHOUT ROWID;
+CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+"""
+_SELECTIVE = frozenset(fact.name for fact in SELECTIVE)
+
+
+def compile_knowledge(
+    files: KnowledgeFiles,
+    target: sqlite3.Connection,
+    products: Products | None = None,
+    probes: Iterable[Probe] = (),
+    taken: Callable[[str], str | None] = lambda rule_id: None,
+) -> None:
+    """Compile the files into the open, empty database. `products` and `probes` are those of the shipped folder.
+
+    `taken` says which file of another folder holds a rule id already; the shipped folder brings its own tables.
+
+    Raises KnowledgeError with everything that is wrong in any file.
+    """
+    problems = Problems()
+    digest = hashlib.sha256()
+    target.executescript(_SCHEMA)
+    own = list(_read_probes(files, problems, digest, target))
+    if files.folder == SHIPPED:
+        for name in ("products", "frames"):
+            node = read_yaml(SHIPPED / f"{name}.yaml")
+            target.execute("INSERT INTO document VALUES (?, ?)", (name, document_to_json(node)))
+            digest.update((SHIPPED / f"{name}.yaml").read_bytes())
+            if name == "products":
+                products = table_of(node)
+    assert products is not None
+    fields = {probe.id: {field.name: field.type for field in probe.record} for probe in (*probes, *own)}
+    active = 0
+    seen: dict[str, str] = {}
+    for number, (path, node) in enumerate(_documents(files.rules, problems, digest)):
+        rule = load_rule(node, problems, products, fields)
+        if rule is None:
+            continue
+        other = seen.get(rule.id) or taken(rule.id)
+        if other is not None:
+            message = f"rule {rule.id} stands already in {other}"
+            problems.diagnostics.append(Diagnostic(str(path), 1, 1, "duplicate-id", message))
+            continue
+        seen[rule.id] = str(path)
+        active += rule.status in ACTIVE_STATUSES
+        _insert(target, number, rule, path, node)
+    if problems.diagnostics:
+        raise KnowledgeError(problems.diagnostics)
+    meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16], "rules": str(active)}
+    target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    target.commit()
+
+
+def _read_probes(
+    files: KnowledgeFiles, problems: Problems, digest: hashlib._Hash, target: sqlite3.Connection
+) -> Iterator[Probe]:
+    for _, node in _documents(files.probes, problems, digest):
+        probe = load_probe(node, problems)
+        if probe is not None:
+            row = (f"probe {probe.id}", document_to_json(node))
+            target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
+            yield probe
+
+
+def _documents(
+    paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash
+) -> Iterator[tuple[Path, Node]]:
+    for path in paths:
+        try:
+            node = read_yaml(path)
+        except KnowledgeError as error:
+            problems.diagnostics.extend(error.diagnostics)
+            continue
+        digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + document_to_json(node).encode() + b"\0")
+        yield path, node
+
+
+def _insert(target: sqlite3.Connection, number: int, rule: Rule, path: Path, node: Node) -> None:
+    row = (number, rule.id, rule.status, str(path), document_to_json(node))
+    target.execute("INSERT INTO rule VALUES (?, ?, ?, ?, ?)", row)
+    entries = index_entries(rule.signature, _SELECTIVE)
+    target.executemany("INSERT INTO entry VALUES (?, ?, ?)", [(fact, value, number) for fact, value in entries])
+    probed = {condition.probe for condition in rule.state}
+    target.executemany("INSERT INTO probed VALUES (?, ?)", [(probe, number) for probe in probed])

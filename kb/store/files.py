@@ -1,0 +1,74 @@
+"""Which files make up a folder of knowledge, and what they are known by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbmatch.engine.errors import Diagnostic, KnowledgeError
+
+SHIPPED = Path(__file__).resolve().parent.parent
+"""The kb folder that is installed with kbmatch."""
+
+FORMAT = 1
+"""Of the compiled file; another number means: compile anew."""
+
+_OTHER_FOLDERS = ("probes", "layouts", "schema")
+_MAX_FILES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeFiles:
+    """The files of one folder, sorted. Tests beside the rules are no rules."""
+
+    folder: Path
+    rules: tuple[Path, ...]
+    probes: tuple[Path, ...]
+
+    tables: tuple[Path, ...] = ()
+
+    def key(self, base: str = "") -> str:
+        """A key that changes when a file is added, removed, renamed or written: path, size and mtime_ns of each.
+
+        `base` is the key of what the files were checked against.
+        """
+        digest = hashlib.sha256(base.encode())
+        for path in (*self.rules, *self.probes, *self.tables):
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # reading it will say what is wrong
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:32]
+
+
+def find_files(folder: Path) -> KnowledgeFiles:
+    """The knowledge files below a folder: rules anywhere but in probes/, layouts/ and schema/.
+
+    Raises KnowledgeError if the folder is none.
+    """
+    if not folder.is_dir():
+        raise KnowledgeError(
+            [Diagnostic(str(folder), 1, 1, "no-folder", "this is no folder; name one that holds rule files")]
+        )
+    rules_root = folder / "rules" if folder == SHIPPED else folder
+    rules = [p for p in _yaml_below(rules_root, _OTHER_FOLDERS) if not p.name.endswith(".test.yaml")]
+    probes = _yaml_below(folder / "probes", ())
+    tables = (folder / "products.yaml", folder / "frames.yaml") if folder == SHIPPED else ()
+    return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables)
+
+
+def _yaml_below(folder: Path, skipped: Iterable[str]) -> list[Path]:
+    found: list[Path] = []
+    left_out = {str(folder / name) for name in skipped}
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f"{root}/{f}" not in left_out and not f.startswith("."))
+        found += [Path(root, name) for name in files if name.endswith(".yaml")]
+        if len(found) > _MAX_FILES:
+            raise KnowledgeError(
+                [Diagnostic(str(folder), 1, 1, "too-large", f"more than {_MAX_FILES} rule files below this folder")]
+            )
+    return found

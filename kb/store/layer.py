@@ -1,0 +1,108 @@
+"""One folder's compiled knowledge, opened: looks candidates up and loads only the documents that are asked for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from kbmatch.engine.document import Node, Problems
+from kbmatch.engine.errors import KnowledgeError
+from kbmatch.engine.probe import Probe
+from kbmatch.engine.products import Products
+from kbmatch.engine.rule import Rule
+from kbmatch.engine.rule_loader import load_rule
+from kbmatch.kb.store.documents import document_from_json
+
+_BATCH = 400
+"""Pairs asked for in one query; SQLite allows some 32,000 parameters, older ones 999."""
+
+
+class Layer:
+    """A compiled folder. `statuses` are those of the rules that take part."""
+
+    def __init__(self, connection: sqlite3.Connection, statuses: frozenset[str]) -> None:
+        self._connection = connection
+        self._statuses = statuses
+        self._loaded: dict[int, Rule] = {}
+
+    def meta(self, name: str) -> str:
+        """One of the values that the compiler noted: format, digest, rules."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def count(self) -> int:
+        """How many rules take part."""
+        marks = ",".join("?" * len(self._statuses))
+        query = f"SELECT count(*) FROM rule WHERE status IN ({marks})"  # noqa: S608 - only marks are put in
+        return int(self._connection.execute(query, sorted(self._statuses)).fetchone()[0])
+
+    def numbers(self, keys: Iterable[tuple[str, str]], probes: Iterable[str]) -> set[int]:
+        """Numbers of the rules that one of the pairs (fact, value) or one of the probes leads to."""
+        found: set[int] = set()
+        pairs = list(dict.fromkeys(keys))
+        for start in range(0, len(pairs), _BATCH):
+            batch = pairs[start : start + _BATCH]
+            marks = ",".join(["(?,?)"] * len(batch))
+            query = f"SELECT rule FROM entry WHERE (fact, value) IN (VALUES {marks})"  # noqa: S608
+            found.update(row[0] for row in self._connection.execute(query, [x for pair in batch for x in pair]))
+        for probe in probes:
+            found.update(row[0] for row in self._connection.execute("SELECT rule FROM probed WHERE probe = ?", (probe,)))
+        return found
+
+    def rule(self, number: int, products: Products, trusted_fields: dict[str, dict[str, str]]) -> Rule | None:
+        """The rule of that number, None if it does not take part."""
+        if number not in self._loaded:
+            row = self._connection.execute(
+                "SELECT status, file, document FROM rule WHERE number = ?", (number,)
+            ).fetchone()
+            if row is None or row[0] not in self._statuses:
+                return None
+            problems = Problems()
+            rule = load_rule(document_from_json(row[2], row[1]), problems, products, trusted_fields)
+            if rule is None:
+                raise KnowledgeError(problems.diagnostics)
+            self._loaded[number] = rule
+        return self._loaded[number]
+
+    def number_of(self, rule_id: str) -> int | None:
+        """The number of a rule, None if this folder has none of that id."""
+        row = self._connection.execute("SELECT number FROM rule WHERE id = ?", (rule_id,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def file_of(self, rule_id: str) -> str | None:
+        """The file of a rule, None if this folder has none of that id."""
+        row = self._connection.execute("SELECT file FROM rule WHERE id = ?", (rule_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def ids(self) -> Iterator[tuple[int, str]]:
+        """Numbers and ids of all rules, whatever their status."""
+        yield from self._connection.execute("SELECT number, id FROM rule ORDER BY id")
+
+    def document(self, name: str) -> Node | None:
+        """A document as nodes: "products", "probe <id>"; None if this folder has none such."""
+        text = self._json(name)
+        return None if text is None else document_from_json(text, name)
+
+    def plain_document(self, name: str) -> Any:
+        """A document as plain JSON values, None if this folder has none such."""
+        text = self._json(name)
+        return None if text is None else json.loads(text)
+
+    def probe_names(self) -> list[str]:
+        """Ids of this folder's probes."""
+        query = "SELECT name FROM document WHERE name >= 'probe ' AND name < 'probe!' ORDER BY name"
+        return [row[0].removeprefix("probe ") for row in self._connection.execute(query)]
+
+    def _json(self, name: str) -> str | None:
+        row = self._connection.execute("SELECT json FROM document WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+
+def probe_of(layer: Layer, probe_id: str) -> Probe | None:
+    """A probe of the layer, its expressions parsed; None if the layer has none of that id."""
+    from kbmatch.kb.store.probes import load_probe
+
+    node = layer.document(f"probe {probe_id}")
+    return None if node is None else load_probe(node, Problems())
