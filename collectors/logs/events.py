@@ -65,6 +65,11 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         comm, pid = (groups.get("comm") or None), _int(groups.get("pid")) if pid is None else pid
         if comm is None and body.task:
             comm, pid = body.task
+    if frames and printed and event_arch(body) not in ("x86_64", "i386", None) and body.where is not None:
+        # these architectures begin the trace with the place itself
+        again = frames[0].printed == printed or (frames[0].offset is None and frames[0].symbol == symbol)
+        if again and frames[0].reliable:
+            frames, marks = frames[1:], marks[1:]
     tasks = hung_tasks(draft) if kind == "hung-task" else ()
     if kind == "hung-task":
         cpu, pid, comm = None, None, None

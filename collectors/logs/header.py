@@ -20,7 +20,7 @@ _CPU = re.compile(
 )
 _PID = re.compile(
     rf"Pid: (?P<pid>\d+), comm: (?P<comm>.{{0,40}}?)(?: Kdump: loaded)?,? +{_STATE}"
-    rf"(?: *\(?{_RELEASE}\)?(?: (?P<version>#[^)\n]*?)\)?(?:  .*)?$)?)?"
+    rf"(?: *\(?{_RELEASE}(?: (?P<version>#[^\s)]+(?: (?:Debian|SMP|PREEMPT)\b[^\s)]*(?: \d\S*)?)*)\)?(?P<hardware>.*))?)?"
 )
 _BARE_CPU = re.compile(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?")
 _PLAIN = re.compile(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
@@ -52,6 +52,7 @@ class CpuLine(NamedTuple):
     release: str | None = None
     version: str | None = None
     taint: tuple[str, ...] | None = None
+    hardware: str | None = None
 
 
 def parse_cpu_line(text: str) -> CpuLine | None:
@@ -88,6 +89,7 @@ def _facts(match: re.Match[str]) -> CpuLine:
     cpu, pid = got.get("cpu"), got.get("pid")
     comm = got.get("comm")
     version = got.get("version")
+    hardware = got.get("hardware")
     return CpuLine(
         int(cpu) if cpu else None,
         int(pid) if pid else None,
@@ -95,6 +97,7 @@ def _facts(match: re.Match[str]) -> CpuLine:
         got.get("release"),
         version.strip() if version else None,
         taint,
+        hardware.strip() if hardware and hardware.strip() else None,
     )
 
 

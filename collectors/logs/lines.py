@@ -111,12 +111,14 @@ def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
 
 _MAIL_BYTES = 1 << 20
 _MAIL_WIDTH = 92
-_FULL = 40
+_WRAP = 66
+"""Mail programs break lines at 72 columns or more; some count the quotes."""
 _BEGINS = re.compile(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP|Code: |Call |BUG|"
     r"WARNING|INFO|Oops|Modules linked|Hardware name|---|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
     r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
     r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info|stack backtrace|"
+    r"PC is|LR is|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:|R:\d|Call|"
     r"Not tainted|\"echo|UBSAN|index |Kernel panic|Internal error|Unable to|list_|refcount_t|[A-Z]\w+ #\d|\(|\{|\*|<"
 )
 
@@ -128,17 +130,21 @@ def _is_wrapped(pieces: list[bytes]) -> bool:
 
 
 def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
+    """The lines, those joined that a mail program broke: it does so only where the next word found no room."""
     held: Line | None = None
     width = 0
     stamped = False
     for number, piece in enumerate(pieces, first):
-        whole = piece.decode("utf-8", "replace")
+        whole = piece.decode("utf-8", "replace").rstrip()
+        bare = whole.lstrip(">| ")
+        word = len(bare.split(" ", 1)[0])
         for line in split_line(whole, number):
             marked = line.time is not None or line.kernel is True
             starts = marked if stamped else bool(_BEGINS.match(line.text) or match_head(line.text))
-            if held is not None and not starts and line.text and width >= _FULL and held.text:
+            indented = not stamped and whole.startswith((" ", "\t"))
+            if held and held.text and line.text and not starts and not indented and width + word >= _WRAP:
                 held = held._replace(text=f"{held.text} {line.text}"[:_LONG])
-                width = len(whole) if not stamped else max(width, _FULL)
+                width = len(whole)
                 continue
             if held is not None:
                 yield held

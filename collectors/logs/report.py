@@ -178,6 +178,15 @@ _LOCK_NEXT = re.compile(
 _RELEASE_AT = re.compile(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
 
 
+_RISCV_CAUSE = {0xC: "exec", 0xD: "read", 0xF: "write", 0x1: "exec", 0x5: "read", 0x7: "write"}
+"""scause of page and access faults (RISC-V privileged specification)."""
+
+
+def body_has_place(body: Body) -> bool:
+    """Whether a program counter and registers were read on an architecture that prints frames without a header."""
+    return body.where is not None and body.arch in ("arm", "riscv64", "arm64") and bool(body.registers)
+
+
 class _Reader:
     """Reads the lines of one report in order; `body` holds the result."""
 
@@ -204,7 +213,7 @@ class _Reader:
         if self.code_open:
             self.code_open = False
             if _CODE_PIECE.match(text) and body.code is not None and len(body.code) < 400:
-                body.code = f"{body.code} {text.strip()}"
+                body.code = f"{body.code} {text}".strip()
                 self.code_open = True
                 return
         if text[0] in "CPT" and self._cpu_line(text):
@@ -259,6 +268,10 @@ class _Reader:
             else:
                 self.mark = mark
         section = self.section
+        if section is None and body_has_place(self.body) and self.kind in TRAP_KINDS and not self.side and not self.user:
+            # arm and riscv print the frames right behind the registers
+            self._start_trace("")
+            section = self.section
         if section is None or self.side:
             return
         if arm and section.frames:
@@ -275,6 +288,7 @@ class _Reader:
         if cpu is None:
             return False
         body = self.body
+        body.hardware = body.hardware or cpu.hardware
         if cpu.comm is not None or cpu.release is not None:
             if body.cpu_line is None or (body.cpu_line.release is None and cpu.release is not None):
                 old = body.cpu_line
@@ -338,6 +352,14 @@ class _Reader:
         if text.startswith("Code:"):
             self._code(text)
             return
+        if text.startswith("Instruction dump:") and body.code is None:
+            body.code, self.code_open = "", True
+            return
+        if text.startswith("Failing address: "):
+            self._s390_fault(text)
+            return
+        if text.startswith("status: ") and "cause: " in text and body.access is None:
+            body.access = _RISCV_CAUSE.get(register_pairs(text).get("cause", 0))
         if text.startswith(("Modules linked in:", "Modules:")):
             body.modules += text[18:4000]
             return
@@ -364,6 +386,14 @@ class _Reader:
             self.gpr += len(pairs)
         for name, value in pairs.items():
             body.registers.setdefault(name, value)
+
+    def _s390_fault(self, text: str) -> None:
+        """arch/s390/mm/fault.c: the page that failed, and the translation-exception identification (FSI: bits 52, 53)."""
+        match = re.match(r"Failing address: ([0-9a-f]{16})(?: TEID: ([0-9a-f]{16}))?", text)
+        if match:
+            self.body.address = int(match[1], 16)
+            kind = int(match[2], 16) & 0xC00 if match[2] else 0
+            self.body.access = {0x400: "write", 0x800: "read"}.get(kind, self.body.access)
 
     def _code(self, text: str) -> None:
         body = self.body

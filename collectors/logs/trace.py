@@ -46,7 +46,7 @@ _SIDE = re.compile(
     r"page last (?:allocated|free)\b.*|page_owner .*|Local variable .* (?:created|declared) at|"
     r"the existing dependency chain.*|INFO: (?:Allocated|Freed) in .*|"
     r"PID = \d+|Aux work creation.*|free_pid.*|Bytes \d+-\d+ of \d+ are uninitialized.*|"
-    r"last function: .*|Showing (?:busy|all) .*|Showing backtraces? .*|Mem-Info:.*)"
+    r"Last Breaking-Event-Address|last function: .*|Showing (?:busy|all) .*|Showing backtraces? .*|Mem-Info:.*)"
 )
 
 
