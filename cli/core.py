@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 from kbmatch.cli.input import read_incident
-from kbmatch.engine.contract import diagnosis_to_json
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
@@ -21,6 +19,10 @@ def run_core(options: argparse.Namespace) -> int:
     incident = read_incident(options.file, knowledge)
     diagnosis = diagnose(incident, knowledge, knowledge.products)
     if options.format == "json":
+        import json
+
+        from kbmatch.engine.contract import diagnosis_to_json
+
         print(json.dumps(diagnosis_to_json(diagnosis, knowledge.stamp, everything=options.all), indent=2))
     else:
         from kbmatch.cli.text_report import text_report

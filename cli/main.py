@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.version:
-        from importlib.metadata import version
+        from kbmatch.engine.version import VERSION
 
-        print(f"kbmatch {version('kbmatch')}")
+        print(f"kbmatch {VERSION}")
         return 0
     if options.command is None:
         parser.print_help()

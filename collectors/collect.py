@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from kbmatch.collectors.identify import HEAD_BYTES, describe_binary, identify
 from kbmatch.collectors.transcript.session import is_session
 from kbmatch.engine.errors import InputError, KbmatchError, NotACrashFile, UnreadableInput
 from kbmatch.engine.incident import Incident, Kernel, Machine, Note, Source
-from kbmatch.engine.probe import ProbeSource
 from kbmatch.engine.signature import Signature
+
+if TYPE_CHECKING:
+    from kbmatch.engine.probe import ProbeSource
 
 STDIN = "-"
 _COPY = 1 << 20
@@ -72,6 +73,8 @@ def _collect_stream(stream: BinaryIO, probes: ProbeSource) -> Incident:
         return _collect_text(head + stream.read(), STDIN, format_, probes)
     if format_ == "binary":
         _refuse("standard input", head)
+    import tempfile
+
     with tempfile.NamedTemporaryFile(prefix="kbmatch-", suffix=".dump") as copy:
         copy.write(head)
         while more := stream.read(_COPY):
@@ -146,5 +149,8 @@ def _kernel_of_dump(dump: Kernel, log: Kernel) -> Kernel:
 
 def _machine_of_dump(dump: Machine, log: Machine) -> Machine:
     return Machine(
-        log.hardware, log.hypervisor, dump.cpus if dump.cpus is not None else log.cpus, dump.hostname or log.hostname
+        log.hardware,
+        log.hypervisor,
+        dump.cpus if dump.cpus is not None else log.cpus,
+        dump.hostname or log.hostname,
     )

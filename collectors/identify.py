@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from kbmatch.collectors.containers.identify import identify as identify_dump
 from kbmatch.collectors.transcript.session import is_session
-from kbmatch.engine.freeze import is_freeze
 
 HEAD_BYTES = 65536
+
+_FREEZE = re.compile(rb'\s*\{\s*"schema"\s*:\s*"kbmatch\.(?:signature|diagnosis)/\d+"')
+"""A signature file: its schema is its first key (engine/contract.py)."""
 
 _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -32,7 +36,7 @@ def identify(head: bytes, size: int) -> str:
     dump = identify_dump(head, size)
     if dump is not None:
         return dump
-    if is_freeze(head):
+    if _FREEZE.match(head):
         return "freeze"
     if any(head.startswith(magic) for magic, _ in _MAGICS) or not is_text(head):
         return "binary"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from difflib import get_close_matches
 from typing import Protocol
 
 from kbmatch.engine import linear_regex
@@ -15,7 +14,7 @@ from kbmatch.engine.condition import (
     Condition,
     Leaf,
 )
-from kbmatch.engine.document import Mapping, Node, Problems, Scalar, Sequence
+from kbmatch.engine.document import Mapping, Node, Problems, Scalar, Sequence, nearest
 from kbmatch.engine.facts import FACTS
 
 COMBINATORS: tuple[str, ...] = ("all", "any", "not", "at-least")
@@ -102,8 +101,7 @@ def load_condition(node: Node | None, problems: Problems, vocabulary: Vocabulary
         return _load_combination(key, node, value, problems, vocabulary, depth)
     type_ = vocabulary.type_of(key)
     if type_ is None:
-        near = get_close_matches(key, (*COMBINATORS, *vocabulary.names()), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(vocabulary.names())}"
+        hint = nearest(key, (*COMBINATORS, *vocabulary.names())) or f"; known are {', '.join(vocabulary.names())}"
         problems.add(name, "unknown-fact", f"there is no fact {key!r}{hint}")
         return None
     return _load_leaf(key, type_, name, value, problems, vocabulary)
@@ -194,9 +192,7 @@ def _load_value(key: str, type_: str, node: Node, problems: Problems, closed: tu
             problems.add(node, "bad-value", f"{key!r} is a number, {value!r} is not")
             return None
         if closed and value not in closed:
-            near = get_close_matches(value, closed, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.add(node, "bad-value", f"{key!r} has no value {value!r}{hint}")
+            problems.add(node, "bad-value", f"{key!r} has no value {value!r}{nearest(value, closed)}")
             return None
         return value
     problems.add(node, "bad-value", f"{key!r} needs a {'number' if type_ == 'integer' else 'string'}")

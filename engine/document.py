@@ -7,7 +7,7 @@ file, line and column (both from 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kbmatch.engine.errors import Diagnostic
@@ -86,11 +86,7 @@ class Reader:
         """Note unknown keys (with the nearest known one) and required keys that are missing."""
         for name, _ in self.node.entries:
             if name.value not in allowed:
-                # difflib costs 3 ms to import, only where somebody made a mistake
-                from difflib import get_close_matches
-
-                near = get_close_matches(str(name.value), allowed, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(allowed)}"
+                hint = nearest(str(name.value), allowed) or f"; known are {', '.join(allowed)}"
                 self.problems.add(name, "unknown-key", f"{self.what} has no key {name.value!r}{hint}")
         missing = [repr(key) for key in required if self.node.get(key) is None]
         if missing:
@@ -148,6 +144,14 @@ class Reader:
             else:
                 self.problems.add(item, "bad-value", f"each of {key!r} must be a mapping")
         return tuple(found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean ...?" with the nearest of the known words, "" if none is near."""
+    from difflib import get_close_matches  # 3 ms, only where somebody made a mistake
+
+    near = get_close_matches(word, tuple(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def text_of(node: Node, problems: Problems, what: str) -> str | None:

@@ -21,14 +21,8 @@ from kbmatch.engine.signature import Culprit, Frame, HungTask, Instruction, Sign
 U64 = (1 << 64) - 1
 MAX_ITEMS = 100_000
 _HEX = re.compile(r"0x[0-9a-f]{1,16}")
-_SCHEMA = re.compile(rb'^\s*\{\s*"schema"\s*:\s*"kbmatch\.(?:signature|diagnosis)/\d+"')
 
 T = TypeVar("T")
-
-
-def is_freeze(head: bytes) -> bool:
-    """Whether the bytes begin like a freeze file (its schema is its first key)."""
-    return _SCHEMA.match(head) is not None
 
 
 def incident_from_json(data: bytes | str) -> Incident:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from kbmatch.engine.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "collectors", "engine", "kb")
@@ -23,6 +24,10 @@ def test_the_packages_listed_are_the_folders_with_code() -> None:
     }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == folders
     assert not (ROOT / "__init__.py").exists()
+
+
+def test_the_version_in_the_code_is_that_of_the_project() -> None:
+    assert PROJECT["project"]["version"] == VERSION
 
 
 def test_every_folder_with_python_files_is_a_package_without_logic() -> None:

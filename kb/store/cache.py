@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -36,6 +35,8 @@ def open_compiled(key: str, compile_into: Callable[[sqlite3.Connection], None]) 
         return open_read_only(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        import tempfile  # 4 ms, only where something is compiled
+
         handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
     except OSError:
         return _in_memory(compile_into)

@@ -12,6 +12,7 @@ Everything is checked while it is compiled; what is wrong is reported together a
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -68,6 +69,8 @@ def compile_knowledge(
                 products = table_of(node)
     assert products is not None
     fields = {probe.id: {field.name: field.type for field in probe.record} for probe in (*probes, *own)}
+    own_fields = {probe.id: fields[probe.id] for probe in own}
+    target.execute("INSERT INTO document VALUES (?, ?)", ("probe-fields", json.dumps(own_fields)))
     active = 0
     seen: dict[str, str] = {}
     for number, (path, node) in enumerate(_documents(files.rules, problems, digest)):

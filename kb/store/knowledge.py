@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kbmatch.engine.culprit import HelperFrames
-from kbmatch.engine.probe import Probe
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
+from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.cache import BUILT, open_compiled, open_read_only
 from kbmatch.kb.store.files import SHIPPED, KnowledgeFiles, find_files
 from kbmatch.kb.store.layer import Layer, probe_of
+
+if TYPE_CHECKING:  # importing probes costs 5 ms, and most runs have none
+    from kbmatch.engine.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,8 @@ class KnowledgeBase:
 
     @cached_property
     def _fields(self) -> dict[str, dict[str, str]]:
-        """Field types of all probes by name, for loading rules; no expression is parsed for it."""
-        from kbmatch.kb.store.probes import field_types
-
-        found: dict[str, dict[str, str]] = {}
-        for layer in self._layers:
-            for name in layer.probe_names():
-                node = layer.document(f"probe {name}")
-                if node is not None:
-                    found[name] = field_types(node)
-        return found
+        """Field types of all probes by name, for loading rules; no probe is loaded for it."""
+        return {name: fields for layer in self._layers for name, fields in layer.probe_fields().items()}
 
     @cached_property
     def rules(self) -> Mapping[str, Rule]:
@@ -149,17 +145,9 @@ class KnowledgeBase:
         """Version, number of rules that take part, digest, and the further folders in use."""
         digest = "+".join(layer.meta("digest") for layer in self._layers)
         count = sum(layer.count() for layer in self._layers)
-        return KnowledgeStamp(_version(), count, digest, tuple(map(str, self._folders)))
+        return KnowledgeStamp(VERSION, count, digest, tuple(map(str, self._folders)))
 
     def open(self) -> None:
         """Open every folder now, so that what is wrong in one is an error whatever the input holds."""
         _ = self._layers
 
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("kbmatch")
-    except PackageNotFoundError:
-        return "unknown"

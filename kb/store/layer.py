@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kbmatch.engine.document import Node, Problems
 from kbmatch.engine.errors import KnowledgeError
-from kbmatch.engine.probe import Probe
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import load_rule
 from kbmatch.kb.store.documents import document_from_json
+
+if TYPE_CHECKING:
+    from kbmatch.engine.probe import Probe
 
 _BATCH = 400
 """Pairs asked for in one query; SQLite allows some 32,000 parameters, older ones 999."""
@@ -94,6 +96,11 @@ class Layer:
         """Ids of this folder's probes."""
         query = "SELECT name FROM document WHERE name >= 'probe ' AND name < 'probe!' ORDER BY name"
         return [row[0].removeprefix("probe ") for row in self._connection.execute(query)]
+
+    def probe_fields(self) -> dict[str, dict[str, str]]:
+        """The field types of this folder's probes, by probe id."""
+        found: dict[str, dict[str, str]] = self.plain_document("probe-fields") or {}
+        return found
 
     def _json(self, name: str) -> str | None:
         row = self._connection.execute("SELECT json FROM document WHERE name = ?", (name,)).fetchone()

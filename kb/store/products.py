@@ -13,7 +13,6 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.linear_regex import why_not_linear
 from kbmatch.engine.products import FIELDS, GROUPS, LINUX_STABLE, Commands, Pattern, Product, Products, Stream
 from kbmatch.engine.versions.compare import SCHEMES
-from kbmatch.kb.store.yaml_reader import read_yaml
 
 SHIPPED = Path(__file__).resolve().parent.parent / "products.yaml"
 """The table that is shipped with kbmatch."""
@@ -65,6 +64,8 @@ def _load(path: Path, size: int, mtime_ns: int) -> Products:
 
 
 def _parse(path: Path, *, checked: bool) -> Products:
+    from kbmatch.kb.store.yaml_reader import read_yaml
+
     return table_of(read_yaml(path), checked=checked)
 
 

@@ -7,9 +7,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kbmatch.collectors.identify import identify
 from kbmatch.engine.contract import incident_to_json
 from kbmatch.engine.errors import FreezeError
-from kbmatch.engine.freeze import incident_from_json, is_freeze
+from kbmatch.engine.freeze import incident_from_json
 from kbmatch.engine.incident import Incident, Kernel, Machine, Note, ProbeState, Source, StateRecord
 from kbmatch.engine.kinds import KINDS
 from kbmatch.engine.signature import Culprit, Frame, HungTask, Instruction, Signature
@@ -67,7 +68,7 @@ INCIDENT = st.builds(
 @given(INCIDENT)
 def test_a_freeze_file_gives_the_same_incident_again(incident: Incident) -> None:
     text = json.dumps(incident_to_json(incident))
-    assert is_freeze(text.encode())
+    assert identify(text.encode(), len(text)) == "freeze"
     assert incident_from_json(text) == incident
 
 
