@@ -1,8 +1,8 @@
 """
 Conditions: a tree of typed leaves under all, any, not, at-least, judged in three-valued logic.
 
-A leaf has one key; its value is a scalar (equals), a list (one of) or one operator. No combinator is implied, no
-expression string is parsed, nothing is executed.
+A leaf has one key; its value is a scalar (equals), a list (one of) or one operator. `any-task` judges a tree on each
+blocked task by itself. No combinator is implied, no expression string is parsed, nothing is executed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation, Observed
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
 
-OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask", "matches", "contains", "prefix")
+ORDER_OPERATORS: tuple[str, ...] = ("in-order", "adjacent")
+OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask", "matches", "contains", "prefix", *ORDER_OPERATORS)
 INTEGER_OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask")
 TEXT_OPERATORS: tuple[str, ...] = ("matches", "contains", "prefix")
 
@@ -30,14 +31,20 @@ _SIGN = {"lt": "below", "le": "at most", "gt": "above", "ge": "at least"}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is known of one fact: its value (None = unknown), where it stands, why it is unknown."""
+    """
+    What is known of one fact: its value (None = unknown), where it stands, why it is unknown.
+
+    `ordered` is the sequence that in-order and adjacent look at, where the fact has one.
+    """
 
     value: Observed
     source: str | None = None
     why: str | None = None
+    ordered: tuple[str, ...] | None = None
 
 
 Lookup = Callable[[str], Reading]
+"""Hands out what is known of a fact. For any-task it also has a method `tasks`, a lookup for each blocked task."""
 
 
 def show(value: Observed, hexadecimal: bool = False) -> str:
@@ -53,7 +60,11 @@ def show(value: Observed, hexadecimal: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One test of one fact. `operator` is "is" (one of `values`) or one of OPERATORS; mask has (mask, wanted)."""
+    """
+    One test of one fact. `operator` is "is" (one of `values`) or one of OPERATORS; mask has (mask, wanted).
+
+    in-order: all values stand in this order, whatever stands between; adjacent: they follow each other directly.
+    """
 
     fact: str
     operator: str
@@ -69,6 +80,8 @@ class Leaf:
             return f"{self.fact} is {listed}"
         if self.operator == "mask":
             return f"{self.fact} & {shown[0]} is {shown[1]}"
+        if self.operator in ORDER_OPERATORS:
+            return f"{self.fact} has {' < '.join(shown)}" + (" directly" if self.operator == "adjacent" else "")
         return f"{self.fact} {_SIGN.get(self.operator, self.operator)} {shown[0]}"
 
     def accepts(self, value: int | str) -> bool:
@@ -88,12 +101,24 @@ class Leaf:
             return self.operator == "contains" and first in value
         return False
 
+    def _stands_in(self, names: tuple[int | str, ...]) -> bool:
+        if self.operator == "adjacent":
+            size = len(self.values)
+            return any(names[i : i + size] == self.values for i in range(len(names) - size + 1))
+        rest = iter(names)
+        return all(value in rest for value in self.values)  # "in" consumes the iterator up to what it finds
+
     def judge(self, lookup: Lookup) -> Explanation:
         """The leaf's truth on what `lookup` knows."""
         reading = lookup(self.fact)
         observed = reading.value
         if observed is None:
             truth = Truth.UNKNOWN
+        elif self.operator in ORDER_OPERATORS:
+            names = reading.ordered or (observed if isinstance(observed, tuple) else (observed,))
+            truth = Truth.of(self._stands_in(names))
+            if truth is Truth.TRUE:
+                observed = self.values
         elif isinstance(observed, tuple):
             fitting = tuple(value for value in observed if self.accepts(value))
             truth = Truth.of(bool(fitting))
@@ -129,7 +154,36 @@ class Combination:
         return Explanation(truth, label, children=children)
 
 
-Condition = Leaf | Combination
+MAX_EXPLAINED = 16
+"""Tasks whose trees an explanation keeps, the fitting ones first; a log may list hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyTask:
+    """True if one blocked task satisfies the tree; facts that are not of a task are those of the event."""
+
+    condition: Condition
+    mark: Mark | None = None
+
+    @property
+    def children(self) -> tuple[Condition, ...]:
+        """The tree alone, so that walks over a condition pass through."""
+        return (self.condition,)
+
+    def judge(self, lookup: Lookup) -> Explanation:
+        """The truth over all tasks; unknown where the event lists none."""
+        of_tasks: Callable[[], list[Lookup]] | None = getattr(lookup, "tasks", None)
+        trees = [self.condition.judge(one) for one in of_tasks()] if of_tasks is not None else []
+        if not trees:
+            wanted = self.condition.judge(lambda name: Reading(None, why="no blocked task in the input"))
+            return Explanation(Truth.UNKNOWN, "any task", why="no blocked task in the input", children=(wanted,))
+        truth = any_of(tree.truth for tree in trees)
+        order = (Truth.TRUE, Truth.UNKNOWN, Truth.FALSE)
+        trees.sort(key=lambda tree: order.index(tree.truth))
+        return Explanation(truth, "any task", children=tuple(trees[:MAX_EXPLAINED]))
+
+
+Condition = Leaf | Combination | AnyTask
 
 
 def leaves(condition: Condition) -> Iterator[Leaf]:
@@ -142,25 +196,41 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 
 
 def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[tuple[str, str]]:
-    """The pairs (fact, value) by which the rule is looked up: every "is" leaf of a selective fact, not under "not"."""
+    """
+    The pairs (fact, value) by which the rule is looked up: every "is" leaf of a selective fact, not under "not".
+
+    Of names in an order the first, innermost one is enough: the others stand there too, or the leaf is not true.
+    """
     if isinstance(condition, Leaf):
-        if condition.fact in selective and condition.operator == "is":
+        if condition.fact not in selective:
+            return frozenset()
+        if condition.operator in ORDER_OPERATORS:
+            return frozenset({(condition.fact, str(condition.values[0]))})
+        if condition.operator == "is":
             return frozenset((condition.fact, str(value)) for value in condition.values)
         return frozenset()
-    if condition.combinator == "not":
+    if isinstance(condition, Combination) and condition.combinator == "not":
         return frozenset()
     return frozenset().union(*(index_entries(child, selective) for child in condition.children))
 
 
-def is_indexable(condition: Condition, selective: frozenset[str]) -> bool:
+def is_indexable(
+    condition: Condition, selective: frozenset[str], useful: Callable[[str, str], bool] = lambda fact, value: True
+) -> bool:
     """
     Whether the condition cannot be true without one of its index entries being true.
 
-    A rule that is not would have to be tried on every crash.
+    A rule that is not would have to be tried on every crash. With `useful`, leaves of which one value is not useful to
+    look rules up by (the name of a helper) do not count.
     """
     if isinstance(condition, Leaf):
-        return bool(index_entries(condition, selective))
-    able = sum(is_indexable(child, selective) for child in condition.children)
+        if condition.operator in ORDER_OPERATORS:
+            return condition.fact in selective and any(useful(condition.fact, str(v)) for v in condition.values)
+        entries = index_entries(condition, selective)
+        return bool(entries) and all(useful(fact, value) for fact, value in entries)
+    able = sum(is_indexable(child, selective, useful) for child in condition.children)
+    if isinstance(condition, AnyTask):
+        return able > 0
     if condition.combinator == "all":
         return able > 0
     if condition.combinator == "at-least":

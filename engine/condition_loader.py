@@ -9,7 +9,9 @@ from kbmatch.engine import linear_regex
 from kbmatch.engine.condition import (
     INTEGER_OPERATORS,
     OPERATORS,
+    ORDER_OPERATORS,
     TEXT_OPERATORS,
+    AnyTask,
     Combination,
     Condition,
     Leaf,
@@ -18,7 +20,9 @@ from kbmatch.engine.document import Mapping, Node, Problems, Scalar, Sequence, n
 from kbmatch.engine.facts import FACTS
 
 COMBINATORS: tuple[str, ...] = ("all", "any", "not", "at-least")
+ANY_TASK = "any-task"
 MAX_DEPTH = 20
+MAX_ORDERED = 20
 U64 = (1 << 64) - 1
 
 
@@ -41,9 +45,49 @@ class Vocabulary(Protocol):
         """All names, for the hint in an error."""
         ...
 
+    def why_refused(self, name: str) -> str | None:
+        """Why a name that exists may not stand in this condition, None if it may."""
+        ...
+
+    def is_ordered(self, name: str) -> bool:
+        """Whether in-order and adjacent may be asked of it."""
+        ...
+
+    def of_task(self) -> Vocabulary | None:
+        """What may stand under any-task; None where any-task makes no sense."""
+        ...
+
+    @property
+    def unknown_code(self) -> str:
+        """The code of the problem that a name does not exist."""
+        ...
+
 
 class EventVocabulary:
-    """The facts of engine/facts.py."""
+    """
+    The facts of engine/facts.py. With `signature`, those that differ from build to build are refused; `task` is True
+    under any-task.
+    """
+
+    unknown_code = "unknown-fact"
+
+    def __init__(self, *, signature: bool = False, task: bool = False) -> None:
+        self._signature = signature
+        self._task = task
+
+    def why_refused(self, name: str) -> str | None:
+        """See Vocabulary."""
+        if self._signature and not FACTS[name].in_signature:
+            return f"{name!r} differs from build to build: it belongs in the rule's test, not in its signature"
+        return None
+
+    def is_ordered(self, name: str) -> bool:
+        """See Vocabulary."""
+        return FACTS[name].ordered == ("task" if self._task and name.startswith("task-") else "event")
+
+    def of_task(self) -> Vocabulary | None:
+        """See Vocabulary."""
+        return None if self._task else EventVocabulary(signature=self._signature, task=True)
 
     def type_of(self, name: str) -> str | None:
         """See Vocabulary."""
@@ -65,8 +109,22 @@ class EventVocabulary:
 class RecordVocabulary:
     """The fields of one probe's records; `fields` maps name to type."""
 
+    unknown_code = "unknown-field"
+
     def __init__(self, fields: MappingType[str, str]) -> None:
         self._fields = fields
+
+    def why_refused(self, name: str) -> str | None:
+        """See Vocabulary: all fields may stand."""
+        return None
+
+    def is_ordered(self, name: str) -> bool:
+        """See Vocabulary: records have no order."""
+        return False
+
+    def of_task(self) -> Vocabulary | None:
+        """See Vocabulary: a record has no tasks."""
+        return None
 
     def type_of(self, name: str) -> str | None:
         """See Vocabulary."""
@@ -99,10 +157,18 @@ def load_condition(node: Node | None, problems: Problems, vocabulary: Vocabulary
     key = str(name.value)
     if key in COMBINATORS:
         return _load_combination(key, node, value, problems, vocabulary, depth)
+    if key == ANY_TASK and (inner := vocabulary.of_task()) is not None:
+        child = load_condition(value, problems, inner, depth + 1)
+        return child and AnyTask(child, name.mark)
     type_ = vocabulary.type_of(key)
     if type_ is None:
-        hint = nearest(key, (*COMBINATORS, *vocabulary.names())) or f"; known are {', '.join(vocabulary.names())}"
-        problems.add(name, "unknown-fact", f"there is no fact {key!r}{hint}")
+        known = vocabulary.names()
+        hint = nearest(key, (*COMBINATORS, ANY_TASK, *known)) or f"; known are {', '.join(known)}"
+        what = "fact" if vocabulary.unknown_code == "unknown-fact" else "field of this probe"
+        problems.add(name, vocabulary.unknown_code, f"there is no {what} {key!r}{hint}")
+        return None
+    if (why := vocabulary.why_refused(key)) is not None:
+        problems.add(name, "build-offset", why)
         return None
     return _load_leaf(key, type_, name, value, problems, vocabulary)
 
@@ -141,6 +207,8 @@ def _load_leaf(
             problems.add(value, "bad-operator", f"{key!r} takes one operator of {', '.join(OPERATORS)}")
             return None
         operator, operand = str(value.entries[0][0].value), value.entries[0][1]
+        if operator in ORDER_OPERATORS:
+            return _load_order(key, operator, operand, problems, vocabulary, name)
         return _load_operator(key, type_, operator, operand, problems, hexadecimal, name)
     nodes = value.items if isinstance(value, Sequence) else (value,)
     if not nodes:
@@ -149,6 +217,22 @@ def _load_leaf(
     values = [_load_value(key, type_, item, problems, vocabulary.closed_values(key)) for item in nodes]
     kept = tuple(v for v in values if v is not None)
     return Leaf(key, "is", kept, hexadecimal, name.mark) if len(kept) == len(values) else None
+
+
+def _load_order(
+    key: str, operator: str, operand: Node, problems: Problems, vocabulary: Vocabulary, name: Scalar
+) -> Leaf | None:
+    if not vocabulary.is_ordered(key):
+        problems.add(operand, "bad-operator", f"{operator!r} is for frames, {key!r} has no order here")
+        return None
+    if not isinstance(operand, Sequence) or not 2 <= len(operand.items) <= MAX_ORDERED:
+        problems.add(
+            operand, "bad-operator", f"write {operator}: [INNERMOST, ..., OUTERMOST], 2 to {MAX_ORDERED} functions"
+        )
+        return None
+    loaded = [_load_value(key, "text", item, problems, ()) for item in operand.items]
+    kept = tuple(value for value in loaded if value is not None)
+    return Leaf(key, operator, kept, mark=name.mark) if len(kept) == len(loaded) else None
 
 
 def _load_operator(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
 from kbmatch.engine.condition import Reading
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.facts import FACTS, Scene, selective_values
+from kbmatch.engine.facts import FACTS, Scene, in_order, selective_values
 from kbmatch.engine.finding import Diagnosis, Evidence, Finding, Sibling
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.logic import Truth, all_of
@@ -19,6 +19,9 @@ from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.state import judge_state
 from kbmatch.engine.verdict import Verdict, combine
+
+MAX_TASKS = 1000
+"""Blocked tasks of one event that any-task looks at."""
 
 
 class RuleSource(Protocol):
@@ -55,11 +58,29 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     return Diagnosis(incident, _outcome(incident, findings), tuple(findings))
 
 
-def lookup_in(scene: Scene, name: str) -> Reading:
-    """What is known of one registered fact in a scene."""
-    fact = FACTS[name]
-    value = fact.read(scene)
-    return Reading(value, fact.source(scene), None if value is not None else "not in the input")
+@dataclass(frozen=True, slots=True)
+class SceneLookup:
+    """The registered facts of a scene, as conditions ask for them."""
+
+    scene: Scene
+
+    def __call__(self, name: str) -> Reading:
+        """What is known of one fact."""
+        fact = FACTS[name]
+        value = fact.read(self.scene)
+        ordered = in_order(self.scene, name) if fact.ordered else None
+        why = None if value is not None else "not in the input"
+        return Reading(value, fact.source(self.scene), why, ordered)
+
+    def tasks(self) -> list[SceneLookup]:
+        """The same, for each of the event's blocked tasks by itself."""
+        event = self.scene.event
+        if event is None:
+            return []
+        return [
+            SceneLookup(Scene(self.scene.incident, replace(event, tasks=(task,))))
+            for task in event.tasks[:MAX_TASKS]
+        ]
 
 
 def judge_version(rule: Rule, event: Signature | None, incident: Incident, products: Products) -> VersionJudgement:
@@ -76,12 +97,13 @@ def judge_version(rule: Rule, event: Signature | None, incident: Incident, produ
 
 
 def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> Finding | None:
-    signature = rule.signature.judge(lambda name: lookup_in(scene, name))
+    lookup = SceneLookup(scene)
+    signature = rule.signature.judge(lookup)
     if signature.truth is Truth.FALSE:
         return None
     state = tuple(judge_state(condition, scene.incident) for condition in rule.state)
     state_truth = all_of(part.truth for part in state) if state else Truth.UNKNOWN
-    exceptions = tuple(item.when.judge(lambda name: lookup_in(scene, name)) for item in rule.exceptions)
+    exceptions = tuple(item.when.judge(lookup) for item in rule.exceptions)
     excepted = any(item.truth is Truth.TRUE for item in exceptions)
     version = judge_version(rule, scene.event, scene.incident, products)
     judgement = combine(signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug")
@@ -134,7 +156,7 @@ def _siblings(
             found.append(Sibling(rule.id, rule.title, other.verdict, separating))
         else:
             scene = Scene(incident, event)
-            tree = rule.signature.judge(lambda name, s=scene: lookup_in(s, name))  # type: ignore[misc]
+            tree = rule.signature.judge(SceneLookup(scene))
             found.append(Sibling(rule.id, rule.title, None, tree.decisive()))
     return tuple(found)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
-from kbmatch.engine.signature import Signature
+from kbmatch.engine.signature import HungTask, Signature
 
 Value = int | str | tuple[int | str, ...] | None
 
@@ -32,6 +32,8 @@ class Fact:
 
     `type` is "integer" or "text". `closed` lists the only values that a text may have. A fact with `many` has several
     values at once; a leaf is true if one of them fits. `field` is the Signature field whose line is the source.
+    An `ordered` fact's values follow each other (frames), so that in-order and adjacent may be asked of them; "task"
+    means that they do so within one blocked task only (under any-task).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Fact:
     hexadecimal: bool = False
     closed: tuple[str, ...] = ()
     in_signature: bool = True
+    ordered: str | None = None
 
     def source(self, scene: Scene) -> str | None:
         """Where the value stands: "line 3", or None where it belongs to no line."""
@@ -61,6 +64,56 @@ def _frames(event: Signature) -> Value:
     """Symbols of where the CPU stood and of the trace; None where neither is known."""
     own = (event.symbol,) if event.symbol else ()
     return own + tuple(frame.symbol for frame in event.trace) or None
+
+
+def _tasks(read: Callable[[HungTask], Value]) -> Callable[[Scene], Value]:
+    """One value of each blocked task; unknown where none is listed or none of them tells."""
+
+    def values(scene: Scene) -> Value:
+        found: list[int | str] = []
+        for task in scene.event.tasks if scene.event else ():
+            value = read(task)
+            if isinstance(value, tuple):
+                found += value
+            elif value is not None:
+                found.append(value)
+        return tuple(dict.fromkeys(found)) or None
+
+    return values
+
+
+def _task_count(event: Signature) -> Value:
+    return len(event.tasks) or None
+
+
+def _event_count(scene: Scene) -> Value:
+    """How many events of the log are of this one's kind and stand in its function."""
+    event = scene.event
+    if event is None:
+        return None
+    return sum((other.kind, other.symbol) == (event.kind, event.symbol) for other in scene.incident.events)
+
+
+def _recursion(event: Signature) -> Value:
+    """How often the most frequent function stands in the trace (reliable frames only)."""
+    names = [frame.symbol for frame in event.trace if frame.reliable]
+    return max(map(names.count, dict.fromkeys(names)), default=None)
+
+
+def in_order(scene: Scene, name: str) -> tuple[str, ...] | None:
+    """The function names behind an ordered fact, innermost first, leftovers on the stack ("?") left out."""
+    event = scene.event
+    if event is None:
+        return None
+    if name == "task-frame":
+        # under any-task the scene has one task
+        trace, own = (event.tasks[0].trace if event.tasks else ()), None
+    else:
+        trace, own = event.trace, event.symbol
+    names = [frame.symbol for frame in trace if frame.reliable] or [frame.symbol for frame in trace]
+    if own and names[:1] != [own]:
+        names.insert(0, own)
+    return tuple(names) or None
 
 
 def _modules(event: Signature) -> Value:
@@ -98,7 +151,7 @@ _FACTS = (
     ),
     Fact(
         "frame", "text", "A function in the trace or where the CPU stood.",
-        _event(_frames), "trace", many=True, selective=True,
+        _event(_frames), "trace", many=True, selective=True, ordered="event",
     ),
     Fact("frame-module", "text", "A module with a function in the trace.", _event(_modules), "trace", many=True),
     Fact(
@@ -131,6 +184,34 @@ _FACTS = (
     Fact("taint", "text", "A taint letter of the kernel.", lambda s: s.incident.kernel.taint, many=True),
     Fact("hardware", "text", 'The "Hardware name:" line.', lambda s: s.incident.machine.hardware),
     Fact("hypervisor", "text", "The hypervisor's short name.", lambda s: s.incident.machine.hypervisor),
+    Fact("cpus", "integer", "How many CPUs the machine has.", lambda s: s.incident.machine.cpus),
+    Fact(
+        "command-line", "text", "A word of the kernel's command line.",
+        lambda s: tuple(s.incident.kernel.command_line.split()) if s.incident.kernel.command_line else None, many=True,
+    ),
+    Fact(
+        "loaded-module", "text", 'A module behind "Modules linked in:".', _event(lambda e: e.modules or None), "modules",
+        many=True,
+    ),
+    Fact("text", "text", "A line of the event's own report.", _event(lambda e: e.text or None), many=True),
+    Fact(
+        "log", "text", "A line of the whole log, whatever it belongs to; prefer `text`.",
+        lambda s: s.incident.log or None, many=True,
+    ),
+    Fact(
+        "task-comm", "text", "Name of a blocked task.", _tasks(lambda t: t.comm), many=True,
+    ),
+    Fact("task-pid", "integer", "Process id of a blocked task.", _tasks(lambda t: t.pid), many=True),
+    Fact(
+        "task-seconds", "integer", "For how many seconds a task was blocked.", _tasks(lambda t: t.seconds), many=True
+    ),
+    Fact(
+        "task-frame", "text", "A function in the trace of a blocked task.",
+        _tasks(lambda t: tuple(f.symbol for f in t.trace)), many=True, selective=True, ordered="task",
+    ),
+    Fact("task-count", "integer", "How many blocked tasks the event lists.", _event(_task_count), "tasks"),
+    Fact("event-count", "integer", "How many events of the log are of this kind in this function.", _event_count),
+    Fact("recursion", "integer", "How often one function stands in the trace.", _event(_recursion), "trace"),
 )  # fmt: skip
 
 FACTS: dict[str, Fact] = {fact.name: fact for fact in _FACTS}

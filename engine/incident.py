@@ -28,7 +28,8 @@ class Kernel:
 
     `version` is what stands behind the release, from "#" on ("#2 SMP Wed Aug 28 ..."). `taint` is the tuple of
     letters, None without a taint line. `phys_base` alone is signed. `banner` is the whole "Linux version" line where
-    one was seen: products are recognised by its builder strings; it is no part of the JSON contract.
+    one was seen: products are recognised by its builder strings. `command_line` is what the boot loader handed over,
+    as logged. Both are no part of the JSON contract.
     """
 
     release: str | None = None
@@ -44,6 +45,7 @@ class Kernel:
     kaslr_offset: int | None = None
     phys_base: int | None = None
     banner: str | None = field(default=None, compare=False)
+    command_line: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One input, read."""
+    """One input, read. `log` is the whole log's lines where they are at hand; it is no part of the JSON contract."""
 
     source: Source
     kernel: Kernel = field(default_factory=Kernel)
@@ -103,6 +105,7 @@ class Incident:
     events: tuple[Signature, ...] = ()
     state: Mapping[str, ProbeState] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    log: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def fatal_index(self) -> int | None:

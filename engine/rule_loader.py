@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingType
+from datetime import date
 from pathlib import PurePath
 
 from kbmatch.engine.affected import Affected, VersionRange, check_range
-from kbmatch.engine.condition import Condition, is_indexable
+from kbmatch.engine.condition import Combination, Condition, is_indexable
 from kbmatch.engine.condition_loader import EventVocabulary, RecordVocabulary, load_condition
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Sequence
 from kbmatch.engine.facts import SELECTIVE
@@ -29,11 +30,14 @@ ProbeFields = MappingType[str, MappingType[str, str]]
 """Field types ("integer", "text") by field name, by probe id."""
 
 
-def load_rule(node: Node, problems: Problems, products: Products, probes: ProbeFields) -> Rule | None:
+def load_rule(
+    node: Node, problems: Problems, products: Products, probes: ProbeFields, *, partial: bool = False
+) -> Rule | None:
     """
     The rule, or None after noting what is wrong with it.
 
-    A rule that refers to products, streams, probes or facts that do not exist is wrong as a whole.
+    A rule that refers to products, streams, probes or facts that do not exist is wrong as a whole. With `partial` what
+    could be read of it is returned all the same, as long as it has a signature: for the linter alone.
     """
     before = len(problems.diagnostics)
     if not isinstance(node, Mapping):
@@ -44,14 +48,18 @@ def load_rule(node: Node, problems: Problems, products: Products, probes: ProbeF
     if (version := reader.integer("format")) is not None and version != FORMAT:
         problems.add(node.get("format") or node, "format", f"this kbmatch reads rules of format {FORMAT}")
     id_ = _load_id(reader)
-    created = _checked(reader, "created", _DATE, 'a date like "2026-11-22"')
-    signature = load_condition(node.get("signature"), problems, EventVocabulary())
+    created = _load_date(reader)
+    signature = load_condition(node.get("signature"), problems, EventVocabulary(signature=True))
     if signature is not None and not is_indexable(signature, _SELECTIVE):
-        problems.add(
-            node.get("signature") or node,
-            "not-selective",
-            f"the signature can be true without any of {', '.join(sorted(_SELECTIVE))}; name one of them",
-        )
+        where = node.get("signature") or node
+        if all(isinstance(part, Combination) and part.combinator == "not" for part in _parts(signature)):
+            problems.add(where, "lone-not", "the signature says only what the crash is not; say what it is")
+        else:
+            problems.add(
+                where,
+                "not-selective",
+                f"the signature can be true without any of {', '.join(sorted(_SELECTIVE))}; name one of them",
+            )
     rule = Rule(
         id=id_ or "",
         title=reader.text("title") or "",
@@ -72,11 +80,32 @@ def load_rule(node: Node, problems: Problems, products: Products, probes: ProbeF
         references=reader.texts("references"),
         file=node.mark.file,
     )
+    if partial and signature is not None:
+        return rule
     return rule if len(problems.diagnostics) == before else None
 
 
+def _parts(condition: Condition) -> tuple[Condition, ...]:
+    """What the condition demands: the children of an "all", else itself."""
+    if isinstance(condition, Combination) and condition.combinator == "all":
+        return condition.children
+    return (condition,)
+
+
+def _load_date(reader: Reader) -> str | None:
+    value = _checked(reader, "created", _DATE, 'a date like "2026-11-22"', "bad-date")
+    node = reader.node.get("created")
+    if value is not None and node is not None:
+        try:
+            date.fromisoformat(value)
+        except ValueError as error:
+            reader.problems.add(node, "bad-date", f"'created' is no day of the calendar: {error}")
+            return None
+    return value
+
+
 def _load_id(reader: Reader) -> str | None:
-    id_ = _checked(reader, "id", _ID, "lower-case words and hyphens")
+    id_ = _checked(reader, "id", _ID, "lower-case words and hyphens", "bad-id")
     node = reader.node.get("id")
     stem = PurePath(reader.node.mark.file).stem
     if id_ is not None and node is not None and stem != id_:
@@ -84,12 +113,12 @@ def _load_id(reader: Reader) -> str | None:
     return id_
 
 
-def _checked(reader: Reader, key: str, pattern: re.Pattern[str], wanted: str) -> str | None:
+def _checked(reader: Reader, key: str, pattern: re.Pattern[str], wanted: str, code: str) -> str | None:
     value = reader.text(key)
     node = reader.node.get(key)
     if value is None or node is None or pattern.fullmatch(value):
         return value
-    reader.problems.add(node, "bad-value", f"{key!r} must be {wanted}, {value!r} is not")
+    reader.problems.add(node, code, f"{key!r} must be {wanted}, {value!r} is not")
     return None
 
 
@@ -135,7 +164,7 @@ def _load_affected(reader: Reader, products: Products) -> tuple[Affected, ...]:
             problems.add(node.get("product") or node, "unknown-product", f"no product {name!r} in products.yaml")
         ranges: list[VersionRange] = []
         if isinstance(node.get("ranges"), Sequence) and not entry.mappings("ranges"):
-            problems.add(node, "bad-value", "'ranges' is empty")
+            problems.add(node.get("ranges") or node, "bad-value", "'ranges' is empty")
         for item in entry.mappings("ranges"):
             part = Reader(item, problems, "a range")
             part.check_keys(("branch", "stream", "introduced", "fixed"), ("introduced",))
@@ -150,8 +179,8 @@ def _load_affected(reader: Reader, products: Products) -> tuple[Affected, ...]:
             )
             ranges.append(loaded)
             if name and product is not None:
-                for message in check_range(loaded, name, products):
-                    problems.add(item, "bad-range", message)
+                for problem in check_range(loaded, name, products):
+                    problems.add(item.get(problem.key) or item, problem.code, str(problem))
         if name:
             found.append(Affected(product=name, ranges=tuple(ranges), source=entry.text("source")))
     return tuple(found)
@@ -162,7 +191,7 @@ def _load_fixes(reader: Reader) -> tuple[Fix, ...]:
     for node in reader.mappings("fixes"):
         entry = Reader(node, reader.problems, "a fix")
         entry.check_keys(("commit", "title"), ("commit", "title"))
-        commit = _checked(entry, "commit", _COMMIT, "12 to 40 lower-case hex digits, quoted")
+        commit = _checked(entry, "commit", _COMMIT, "12 to 40 lower-case hex digits", "bad-commit")
         title = entry.text("title")
         if commit is not None and title is not None:
             found.append(Fix(commit, title))

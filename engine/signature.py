@@ -68,8 +68,9 @@ class Signature:
     """
     The facts of one crash event.
 
-    `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head;
-    it is no part of the JSON contract.
+    `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head.
+    `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:".
+    These three are no part of the JSON contract.
     """
 
     kind: str
@@ -97,3 +98,5 @@ class Signature:
     tasks: tuple[HungTask, ...] = ()
     trace: tuple[Frame, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    text: tuple[str, ...] | None = field(default=None, compare=False)
+    modules: tuple[str, ...] | None = field(default=None, compare=False)

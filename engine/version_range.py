@@ -36,53 +36,76 @@ class Affected:
     source: str | None = None
 
 
-def check_range(version_range: VersionRange, product_id: str, products: Products) -> list[str]:
+class RangeProblem(str):
+    """One thing wrong with a range: a sentence, with the linter's `code` and the `key` of the range it is about."""
+
+    __slots__ = ("code", "key")
+    code: str
+    key: str
+
+    def __new__(cls, text: str, code: str, key: str) -> RangeProblem:
+        problem = super().__new__(cls, text)
+        problem.code = code
+        problem.key = key
+        return problem
+
+
+def check_range(version_range: VersionRange, product_id: str, products: Products) -> list[RangeProblem]:
     """Return the problems of one range, each as a sentence for the linter; empty if there are none."""
     product = products.get(product_id)
     if product is None:
-        return [f"unknown product {product_id!r}: name one of kb/products.yaml"]
-    problems: list[str] = []
+        return [
+            RangeProblem(f"unknown product {product_id!r}: name one of kb/products.yaml", "unknown-product", "product")
+        ]
+    problems: list[RangeProblem] = []
     scheme = product.scheme
     texts = {"introduced": version_range.introduced, "fixed": version_range.fixed}
     for name, text in texts.items():
         if text is None or (name == "introduced" and text == ALWAYS):
             continue
         if not is_valid(scheme, strip_suffixes(scheme, text)):
-            problems.append(f"{name} {text!r} is no version of scheme {scheme}")
+            problems.append(RangeProblem(f"{name} {text!r} is no version of scheme {scheme}", "bad-version", name))
     if not problems and version_range.fixed is not None and version_range.introduced != ALWAYS:
         introduced = strip_suffixes(scheme, version_range.introduced)
         fixed = strip_suffixes(scheme, version_range.fixed)
         order = compare(scheme, fixed, introduced)
         # Upstream, "introduced 6.7, fixed 6.7" is a defect of pre-releases alone: within the rc phase.
         if order < 0 or (order == 0 and (scheme != "upstream" or "-rc" in fixed)):
-            problems.append(f"fixed {version_range.fixed!r} is not after introduced {version_range.introduced!r}")
-    problems += _check_line(version_range, product)
+            text = f"fixed {version_range.fixed!r} is not after introduced {version_range.introduced!r}"
+            problems.append(RangeProblem(text, "range-order", "fixed"))
+    problems += _check_line(version_range, product, bool(problems))
     return problems
 
 
-def _check_line(version_range: VersionRange, product: Product) -> list[str]:
+def _check_line(version_range: VersionRange, product: Product, malformed: bool) -> list[RangeProblem]:
+    branch = version_range.branch
     if product.id == UPSTREAM:
         if version_range.stream is not None:
-            return ["upstream ranges are bound by branch, not by stream"]
+            return [RangeProblem("upstream ranges are bound by branch, not by stream", "bad-branch", "stream")]
         fixed = upstream.parse(version_range.fixed or "")
-        if version_range.branch is None:
+        if branch is None:
             if fixed is not None and fixed.is_stable:
-                return [f'fixed {version_range.fixed!r} is of a stable branch: add branch: "{fixed.branch}"']
+                text = f'fixed {version_range.fixed!r} is of a stable branch: add branch: "{fixed.branch}"'
+                return [RangeProblem(text, "missing-branch", "fixed")]
             return []
-        branch = upstream.parse(version_range.branch)
-        if branch is None or branch.branch != version_range.branch:
-            return [f'branch {version_range.branch!r} is no stable branch such as "6.1"']
-        if fixed is not None and fixed.branch != version_range.branch:
-            return [f"fixed {version_range.fixed!r} does not lie in branch {version_range.branch!r}"]
+        parsed = upstream.parse(branch)
+        if parsed is None or parsed.branch != branch:
+            return [RangeProblem(f'branch {branch!r} is no stable branch such as "6.1"', "bad-branch", "branch")]
+        if fixed is not None and fixed.branch != branch and not malformed:
+            text = f"fixed {version_range.fixed!r} does not lie in branch {branch!r}"
+            return [RangeProblem(text, "bad-branch", "fixed")]
         return []
     problems = []
-    if version_range.branch is not None:
-        problems.append(f"branch is for product {UPSTREAM} only: {product.id} has streams")
+    if branch is not None:
+        text = f"branch is for product {UPSTREAM} only: {product.id} has streams"
+        problems.append(RangeProblem(text, "bad-branch", "branch"))
     known = ", ".join(s.id for s in product.streams) or product.stream_form or "none"
     if version_range.stream is not None and not product.knows_stream(version_range.stream):
-        problems.append(f"unknown stream {version_range.stream!r} of {product.id} (known: {known})")
+        text = f"unknown stream {version_range.stream!r} of {product.id} (known: {known})"
+        problems.append(RangeProblem(text, "unknown-stream", "stream"))
     if version_range.stream is None and product.has_several_streams and not product.sequential:
-        problems.append(f"{product.id} has several streams: name the stream of the range (known: {known})")
+        text = f"{product.id} has several streams: name the stream of the range (known: {known})"
+        problems.append(RangeProblem(text, "missing-stream", "introduced"))
     return problems
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from kbmatch.collectors.logs.grouping import OOPS_KINDS, reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
+from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.report import Body, Draft, chosen_section, context_of, read_body
 from kbmatch.collectors.logs.tasks import hung_tasks
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
@@ -100,8 +101,26 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         source_line=_source(groups, printed, body),
         tasks=tasks,
         trace=tuple(frames),
+        text=tuple(dict.fromkeys(one.text for one in _own_lines(draft))),
+        modules=_module_names(body.modules),
     )
     return event, body
+
+
+def _own_lines(draft: Draft) -> list[Line]:
+    """The report's own lines in log order: heads, body, and the panic that belongs to it."""
+    lines = [*(line for _, line in draft.heads), *draft.lines, *(line for _, line in draft.panics)]
+    return sorted(lines, key=lambda line: line.number)
+
+
+def _module_names(text: str) -> tuple[str, ...] | None:
+    """The names behind "Modules linked in:", without taint flags; None where the line was not printed."""
+    linked = text.partition("[last unloaded")[0]
+    names = (match[0] for match in _MODULE.finditer(linked))
+    return tuple(dict.fromkeys(names)) or None
+
+
+_MODULE = re.compile(r"(?<![\w(+-])[A-Za-z_][\w-]*(?![\w)]*\))")
 
 
 _COUNTER = {

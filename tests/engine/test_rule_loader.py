@@ -50,11 +50,19 @@ def test_a_good_rule_loads() -> None:
         ("severity: high", "severity: huge", "bad-value", 5, 11),
         ("severity: high", "severty: high", "unknown-key", 5, 1),
         ("id: some-rule", "id: other-rule", "id-path", 2, 5),
-        ("id: some-rule", "id: Some_Rule", "bad-value", 2, 5),
-        ('created: "2026-11-23"', "created: yesterday", "bad-value", 6, 10),
+        ("id: some-rule", "id: Some_Rule", "bad-id", 2, 5),
+        ('created: "2026-11-23"', "created: yesterday", "bad-date", 6, 10),
         ("    - kind: null-deref", "    - kind: null-dereference", "bad-value", 10, 13),
         ("    - symbol: foo", "    - symbl: foo", "unknown-fact", 11, 7),
         ("    - symbol: foo", "    - address: 0x2c", "not-selective", 9, 3),
+        ("    - symbol: foo", "    - symbol: foo\n    - offset: 0x2bb", "build-offset", 12, 7),
+        ("    - symbol: foo", "    - frame: {in-order: [a]}", "bad-operator", 11, 25),
+        ("    - symbol: foo", "    - symbol: {in-order: [a, b]}", "bad-operator", 11, 26),
+        ("    - symbol: foo", "    - any-task: {task-frme: a}", "unknown-fact", 11, 18),
+        ("  all:\n    - kind: null-deref\n    - symbol: foo", "  not: {symbol: foo}", "lone-not", 9, 3),
+        ('created: "2026-11-23"', 'created: "2026-02-30"', "bad-date", 6, 10),
+        ('fixed: "4.14.35-1902.7.0"', 'fixed: "4 14"', "bad-version", 15, 50),
+        ('introduced: "0"', 'introduced: "4.14.35-1902.9.0"', "range-order", 15, 65),
         ("    - symbol: foo", "    - symbol: {lt: 3}", "bad-operator", 11, 20),
         ("    - symbol: foo", "    - symbol: 12", "unquoted", 11, 15),
         ("    - symbol: foo", "    - {symbol: foo, address: 1}", "bad-condition", 11, 7),
@@ -66,10 +74,10 @@ def test_a_good_rule_loads() -> None:
         ("title: a title", "title: a title\ntitle: b", "duplicate-key", 4, 1),
         ('fixed: "4.14.35-1902.7.0"', "fixed: 4.14", "unquoted", 15, 50),
         ('commit: "a761129e3625"', "commit: 0123456701234567", "unquoted", 17, 14),
-        ('commit: "a761129e3625"', 'commit: "a761"', "bad-value", 17, 14),
+        ('commit: "a761129e3625"', 'commit: "a761"', "bad-commit", 17, 14),
         ("product: uek5", "product: uek55", "unknown-product", 13, 14),
-        ('stream: "1902"', 'stream: "1999"', "bad-range", 15, 9),
-        ('stream: "1902", ', "", "bad-range", 15, 9),
+        ('stream: "1902"', 'stream: "1999"', "unknown-stream", 15, 18),
+        ('stream: "1902", ', "", "missing-stream", 15, 22),
         ("title: a title", "title: [", "yaml", 5, 9),
     ],
 )
@@ -88,7 +96,7 @@ def test_a_state_condition_names_a_known_probe_and_its_fields() -> None:
     state = "state:\n  - probe: p\n    any-record: {n: 1}\n"
     assert diagnostics(GOOD + state) == []
     assert [d.code for d in diagnostics(GOOD + state.replace("probe: p", "probe: q"))] == ["unknown-probe"]
-    assert [d.code for d in diagnostics(GOOD + state.replace("{n: 1}", "{m: 1}"))] == ["unknown-fact"]
+    assert [d.code for d in diagnostics(GOOD + state.replace("{n: 1}", "{m: 1}"))] == ["unknown-field"]
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "3", "a: b\n---\nc: d\n", "\t", "a: [b\n", "? [x]\n: y\n"])
