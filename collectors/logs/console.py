@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
-from kbmatch.collectors.logs.grouping import Grouper
+from kbmatch.collectors.logs.grouping import OOPS_KINDS, Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
 from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading
@@ -167,9 +167,10 @@ _TORN = re.compile(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \["
 def _reading(scanner: _Scanner) -> LogReading:
     """The reading of what `scanner` collected."""
     grouper, boots = scanner.grouper, scanner.boots
-    drafts = grouper.drafts
-    events = [event for event, _ in scanner.finished]
-    bodies = [body for _, body in scanner.finished]
+    replays = _replays([event for event, _ in scanner.finished])
+    grouper.drafts = drafts = [d for i, d in enumerate(grouper.drafts) if i not in replays]
+    events = [event for i, (event, _) in enumerate(scanner.finished) if i not in replays]
+    bodies = [body for i, (_, body) in enumerate(scanner.finished) if i not in replays]
     fatal = mark_fatal(events, drafts)
     epoch = drafts[fatal].boot if fatal is not None else len(boots) - 1
     boot = boots[epoch]
@@ -192,7 +193,31 @@ def _reading(scanner: _Scanner) -> LogReading:
         machine = replace(machine, hypervisor=hypervisor_of(machine.hardware))
     kernel = replace(kernel, kaslr_offset=offset)
     seen = bool(events or scanner.stamped or any(boots))
-    return LogReading(kernel, machine, tuple(with_fatal(events, fatal)), tuple(notes_of(grouper, events)), seen)
+    notes = [
+        Note("info", f"line {scanner.finished[i][0].line}: repeats the report of line {first}")
+        for i, first in sorted(replays.items())[:_NOTES]
+    ]
+    notes += notes_of(grouper, events)
+    return LogReading(kernel, machine, tuple(with_fatal(events, fatal)), tuple(notes), seen)
+
+
+def _replays(events: list[Signature]) -> dict[int, int | None]:
+    """The events that only repeat an earlier one - a console replay, a log pasted twice - and the line of that one.
+
+    A repetition has the same time and says the same; without times, the registers have to be the same too.
+    """
+    seen: dict[tuple[object, ...], int | None] = {}
+    found: dict[int, int | None] = {}
+    for i, event in enumerate(events):
+        if event.time is None and not event.registers:
+            continue
+        registers = tuple(event.registers.items())
+        key = (event.kind, event.message, event.time, event.cpu, event.pid, event.printed, event.trace, registers)
+        if key in seen:
+            found[i] = seen[key]
+        else:
+            seen[key] = event.line
+    return found
 
 
 def notes_of(grouper: Grouper, events: list[Signature]) -> list[Note]:
@@ -201,11 +226,23 @@ def notes_of(grouper: Grouper, events: list[Signature]) -> list[Note]:
     if grouper.overflow:
         notes.append(Note("warning", f"{grouper.overflow} more crash reports were not read"))
     for event, draft in zip(events, grouper.drafts, strict=True):
+        where = f"line {event.line}: "
         if draft.torn:
-            notes.append(Note("warning", f"line {event.line}: the first lines of this report are missing"))
+            notes.append(Note("warning", where + "the first lines of this report are missing"))
+        elif event.kind in _TELLING and not event.trace and event.symbol is None:
+            notes.append(Note("warning", where + "the report is cut off: neither registers nor a call trace follow"))
+        if draft.lost:
+            notes.append(Note("warning", where + f"{draft.lost} lines of the log are lost inside this report"))
+        if draft.mixed:
+            notes.append(Note("info", where + "lines of two CPUs are mixed; they were told apart by their kind"))
         if draft.dropped:
-            notes.append(Note("info", f"line {event.line}: {draft.dropped} lines of a very long report left out"))
-    return notes
+            notes.append(Note("info", where + f"{draft.dropped} lines of a very long report were left out"))
+    return notes[:_NOTES]
+
+
+_NOTES = 200
+_TELLING = OOPS_KINDS - {"panic", "sysrq", "mce"} | {"warning", "refcount", "soft-lockup", "rcu-stall", "hung-task"}
+"""Kinds whose whole report always shows a place or a trace."""
 
 
 def _release(body: Body, boot: Boot | None) -> str | None:

@@ -58,6 +58,7 @@ OOPS_KINDS = frozenset(
         "hard-lockup",
     ]
 )
+_DROPPED = re.compile(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
@@ -94,11 +95,15 @@ class Grouper:
         text = line.text
         if not text or line.kernel is False:
             return
+        if text.startswith("** "):
+            self._dropped(line)
+            return
         match = match_head(text)
         draft = self._open.get(line.caller)
         if draft is None and line.caller is None:
             draft = self._last
         if match is None and draft is not None and line.caller is None and self._stray(draft, text):
+            draft.mixed = True
             draft = self._before
         if match is not None and not self._is_echo(match, draft, line):
             self._head(match, line, draft)
@@ -117,6 +122,13 @@ class Grouper:
                 self._last.lines.append(line)
             return
         self._body(draft, line)
+
+    def _dropped(self, line: Line) -> None:
+        """kernel/printk/printk.c: "** 12 printk messages dropped **", printed where the console fell behind."""
+        match = _DROPPED.match(line.text)
+        draft = self._open.get(line.caller) or self._last
+        if match and draft is not None and not draft.closed and not draft.ended:
+            draft.lost += int(match[1])
 
     def break_off(self) -> None:
         """A new boot, or a gap in the text: no line that follows belongs to an open report."""

@@ -37,10 +37,10 @@ _PREFIX = re.compile(
     r"\s*(?:"
     r"\[ *(?P<stamp>\d{1,10}\.\d{3,9})\] ?"
     r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
-    r"|<\d{1,3}c?>"
+    r"|<(?P<level>\d{1,3})c?>"
     r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
     r"|(?:[>|] ?)+(?=[\[<\s\w(*=-])"
-    r"|(?:kern|user|daemon|auth|syslog) {0,3}:(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
+    r"|(?P<facility>kern|user|daemon|auth|syslog|local\d|mail|cron|lpr|news|uucp|authpriv|ftp) {0,3}:(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
     rf"|\[(?:[A-Z][a-z]{{2}} )?{_MONTH} ?[ \d]\d (?:{_CLOCK} \d{{4}}|\d\d:\d\d)\] ?"
     r"|\[ *\+ *\d+\.\d{6}\] ?"
     rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d)?(?:\]|(?= )|: ?|$) ?"
@@ -74,6 +74,7 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
         text = text[fast.end() :]
         if not text or text[0] not in "[<>(|":
             return text, time, caller, kernel, found
+    foreign = False
     for _ in range(12):
         match = _PREFIX.match(text)
         if not match or match.end() == 0:
@@ -90,9 +91,14 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
             caller = extra[1] if extra else caller
         elif match["tag"]:
             kernel = True
+        elif match["level"]:
+            # priority = facility * 8 + level; the kernel's own facility is 0
+            foreign = foreign or int(match["level"]) >> 3 not in (0, 16, 17, 18, 19, 20, 21, 22, 23)
+        elif match["facility"]:
+            foreign = foreign or match["facility"] != "kern"
         found += 1
         text = text[match.end() :]
-    return text, time, caller, kernel, found
+    return text, time, caller, False if foreign else kernel, found
 
 
 def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
@@ -118,7 +124,7 @@ _BEGINS = re.compile(
     r"WARNING|INFO|Oops|Modules linked|Hardware name|---|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
     r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
     r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info|stack backtrace|"
-    r"PC is|LR is|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:|R:\d|Call|"
+    r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:|R:\d|Call|"
     r"Not tainted|\"echo|UBSAN|index |Kernel panic|Internal error|Unable to|list_|refcount_t|[A-Z]\w+ #\d|\(|\{|\*|<"
 )
 

@@ -123,6 +123,8 @@ class Draft:
     told: int = 0
     closed: bool = False
     torn: bool = False
+    mixed: bool = False
+    lost: int = 0
     excerpt: int = 0
 
     @property

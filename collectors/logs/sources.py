@@ -236,9 +236,13 @@ def _kmsg_lines(raw: bytes, first: int) -> Iterator[Line]:
         joined = "".join(p[1] for p in parts)
         records.append((sequence, min(p[2] for p in parts), parts[0][3], parts[0][4], parts[0][5], joined))
     seen: set[tuple[int, str]] = set()
+    top = -1
     for sequence, number, seconds, kernel, name, text in _by_sequence(records):
         if (sequence, text) in seen:
             continue
+        if 0 < top < sequence - 1 < top + 100_000:
+            yield Line(number, f"** {sequence - top - 1} printk messages dropped **", kernel=True)
+        top = sequence
         seen.add((sequence, text))
         plain = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), text) if "\\x" in text else text
         yield from _record(plain, number, seconds, kernel, name)

@@ -14,9 +14,7 @@ from typing import NamedTuple
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import parse_location
 
-_MARK = re.compile(
-    r"<(?P<end>/)?(?P<mark>IRQ|NMI|TASK|EOI|EOE|SOFTIRQ|ENTRY_TRAMPOLINE|#DF|#DB|#VC2?|#MC|EXCEPTION|[A-Z#]\w{0,10})>"
-)
+_MARK = re.compile(r"<{1,2}(?P<end>/)?(?P<mark>[A-Z#][\w#]{0,15})>{1,2}")
 _ADDR = r"(?:\(?\[?<[0-9a-f]{8,16}>\]?\)?|\[[0-9a-f]{8,16}\](?: \[[0-9a-f]{8,16}\])?)"
 _SYM = r"[A-Za-z_.$<{][^\s()\[\]]{0,200}?"
 _FRAME = re.compile(
@@ -73,7 +71,7 @@ def parse_frame(text: str, markers: bool = True) -> FrameLine | None:
         while True:
             match = _MARK.match(body)
             if not match:
-                match = re.match(r"\[<[0-9a-f]{8,16}>\] (?=<[A-Z/])", body)
+                match = re.match(r"\[<[0-9a-f]{8,16}>\] (?=<<?[A-Z/])", body)
                 if match:
                     body = body[match.end() :]
                     continue
