@@ -33,6 +33,8 @@ NO_KERNEL = (
 )
 
 _UNREAD = object()
+# Distribution kernels are 30 to 50 MiB large from _stext to _end.
+_IMAGE_SPAN = 96 << 20
 
 
 class Dump:
@@ -101,8 +103,16 @@ class Dump:
         if self._symbols is _UNREAD:
             self._symbols = None
             if self.memory is not None:
-                self._symbols = open_kallsyms(self.memory, self.vmcoreinfo)
+                self._symbols = open_kallsyms(self.memory, self.vmcoreinfo) or self._search_symbols(self.memory)
         return self._symbols if isinstance(self._symbols, Kallsyms) else None
+
+    def _search_symbols(self, memory: Memory) -> Kallsyms | None:
+        """VMCOREINFO tells where the symbols are since 6.0; before, they are looked for in the image."""
+        from kbmatch.collectors.memory.kallsyms_search import find_kallsyms
+
+        start = self.vmcoreinfo.symbols.get("_stext")
+        start, length = self.space.image or (start, _IMAGE_SPAN)
+        return None if start is None else find_kallsyms(memory, start & ~0xFFF, length)
 
     def addresses(self, *names: str) -> dict[str, int]:
         """Addresses of kernel symbols by name, without those that are not known. Never raises."""

@@ -62,8 +62,8 @@ class Container(Protocol):
         """
         ...
 
-    def physical_ranges(self) -> Iterator[tuple[int, int]]:
-        """Ranges (start, end) of physical memory that the file may hold, ascending and disjoint."""
+    def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
+        """Ranges (start, end) of physical memory in the file between two addresses, ascending and disjoint."""
         ...
 
     def table_address(self, address: int) -> int:

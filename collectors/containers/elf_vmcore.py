@@ -92,8 +92,7 @@ class ElfVmcore:
         self._map = PhysicalMap(runs)
         if missing:
             self.problems.append(
-                f"dump is truncated at byte {self.size} of {self._file_end}: {missing} bytes of memory"
-                f" are missing"
+                f"dump is truncated at byte {self.size} of {self._file_end}: {missing} bytes of memory are missing"
             )
         self.notes = self._read_notes(note_ranges)
         if not runs and not self.notes:
@@ -105,11 +104,7 @@ class ElfVmcore:
         self.registers: list[CpuRegisters] = cpu_registers(self.notes, self.machine)
         self.cpus = len(self.registers) or None
         # Kernels before 4.10 do not tell phys_base; the LOAD of the kernel image does.
-        bases = (
-            {paddr - (vaddr - _START_KERNEL_MAP) for vaddr, paddr in images}
-            if self.machine == "x86_64"
-            else set()
-        )
+        bases = {paddr - (vaddr - _START_KERNEL_MAP) for vaddr, paddr in images} if self.machine == "x86_64" else set()
         self.phys_base: int | None = bases.pop() if len(bases) == 1 else None
 
     def _segments(self, header: bytes) -> list[tuple[int, ...]]:
@@ -121,13 +116,10 @@ class ElfVmcore:
             if len(section) == 64:
                 (e_phnum,) = struct.unpack_from("<I", section, 44)
         if e_phentsize < 56 or e_phnum == 0:
-            raise DamagedDump(
-                f"{self._source.name}: offset 54: {e_phnum} program headers of {e_phentsize} bytes"
-            )
+            raise DamagedDump(f"{self._source.name}: offset 54: {e_phnum} program headers of {e_phentsize} bytes")
         if e_phnum > MAX_SEGMENTS:
             self.problems.append(
-                f"offset 56: {e_phnum} program headers are more than any dump has; the first"
-                f" {MAX_SEGMENTS} are used"
+                f"offset 56: {e_phnum} program headers are more than any dump has; the first {MAX_SEGMENTS} are used"
             )
             e_phnum = MAX_SEGMENTS
         table = self._source.read(e_phoff, e_phentsize * e_phnum)
@@ -156,8 +148,7 @@ class ElfVmcore:
     def _refuse_process_core(self) -> None:
         if any(n.name == "CORE" and n.type in (NT_PRPSINFO, NT_AUXV) for n in self.notes):
             raise UnsupportedFormat(
-                f"{self._source.name}: the core of a user process, not of a kernel; use gdb or"
-                f" coredumpctl for it"
+                f"{self._source.name}: the core of a user process, not of a kernel; use gdb or coredumpctl for it"
             )
 
     def read_physical(self, address: int, length: int) -> bytes:
@@ -168,15 +159,16 @@ class ElfVmcore:
             raise NotInDump(address, LEFT_OUT)
         return data
 
-    def physical_ranges(self) -> Iterator[tuple[int, int]]:
+    def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
         """Ranges of memory in the file; holes of a sparse file are left out (they hold zeros)."""
-        if sum(1 for _ in zip(range(2), self._source.data_extents(), strict=False)) < 2:
-            yield from self._map.ranges()
-            return
-        found: list[tuple[int, int]] = []
-        for start, end in self._source.data_extents():
-            found.extend(self._map.physical_of(start, end))
-        yield from sorted(found)
+        for low, high in self._map.ranges(start, end):
+            address = low
+            for at, size in self._map.pieces(low, high - low):
+                for begin, stop in self._source.data_extents(at):
+                    if begin >= at + size:
+                        break
+                    yield address + begin - at, address + min(stop, at + size) - at
+                address += size
 
     def table_address(self, address: int) -> int:
         """The same: page tables hold guest-physical addresses."""

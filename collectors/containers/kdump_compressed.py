@@ -230,9 +230,10 @@ class KdumpCompressed:
             self._cache.popitem(last=False)
         return page
 
-    def physical_ranges(self) -> Iterator[tuple[int, int]]:
-        """Ranges of dumped pages, found by reading the whole bitmap: for searches only."""
-        for first, last in self._bitmap.runs(self.first_pfn, self.last_pfn):
+    def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
+        """Ranges of dumped pages, found by reading the bitmap between two addresses: for searches only."""
+        low, high = start // self.page_size, -(-end // self.page_size)
+        for first, last in self._bitmap.runs(max(low, self.first_pfn), min(high, self.last_pfn)):
             yield first * self.page_size, last * self.page_size
 
     def table_address(self, address: int) -> int:

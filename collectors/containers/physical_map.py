@@ -43,33 +43,27 @@ class PhysicalMap:
         end = address + length
         index = bisect_right(self._starts, address) - 1
         while address < end:
-            if (
-                index < 0
-                or index >= len(self._starts)
-                or not self._starts[index] <= address < self._ends[index]
-            ):
+            if index < 0 or index >= len(self._starts) or not self._starts[index] <= address < self._ends[index]:
                 raise NotInDump(address, LEFT_OUT)
             stop = min(end, self._ends[index])
             yield self._offsets[index] + address - self._starts[index], stop - address
             address = stop
             index += 1
 
-    def ranges(self) -> Iterator[tuple[int, int]]:
-        """Physical ranges (start, end), ascending; neighbours in memory are joined."""
-        begin = end = None
-        for start, stop in zip(self._starts, self._ends, strict=True):
+    def ranges(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Physical ranges (start, end) between two addresses, ascending; neighbours in memory are joined."""
+        begin = end = -1
+        for n in range(max(bisect_right(self._starts, low) - 1, 0), len(self._starts)):
+            start, stop = max(self._starts[n], low), min(self._ends[n], high)
+            if self._starts[n] >= high:
+                break
+            if start >= stop:
+                continue
             if end == start:
                 end = stop
                 continue
-            if begin is not None and end is not None:
+            if begin >= 0:
                 yield begin, end
             begin, end = start, stop
-        if begin is not None and end is not None:
+        if begin >= 0:
             yield begin, end
-
-    def physical_of(self, offset: int, end: int) -> Iterator[tuple[int, int]]:
-        """Physical ranges that the file bytes offset..end hold, in order of address."""
-        for start, stop, at in zip(self._starts, self._ends, self._offsets, strict=True):
-            low, high = max(offset, at), min(end, at + stop - start)
-            if low < high:
-                yield start + low - at, start + high - at

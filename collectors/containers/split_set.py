@@ -39,7 +39,8 @@ class SplitSet:
         self.notes: list[ElfNote] = with_notes.notes
         self.registers: list[CpuRegisters] = with_notes.registers
         self.problems: list[str] = []
-        for piece in self.pieces:
+        # makedumpfile writes pieces without pages for small dumps, with a cut bitmap that nobody needs.
+        for piece in (p for p in self.pieces if p.first_pfn < p.last_pfn):
             self.problems += [problem for problem in piece.problems if problem not in self.problems]
         position = 0
         for piece in self.pieces:
@@ -70,10 +71,10 @@ class SplitSet:
             length -= together
         return b"".join(parts)
 
-    def physical_ranges(self) -> Iterator[tuple[int, int]]:
+    def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
         """Ranges of dumped pages."""
         for piece in self.pieces:
-            yield from piece.physical_ranges()
+            yield from piece.physical_ranges(start, end)
 
     def table_address(self, address: int) -> int:
         """The same: page tables hold guest-physical addresses."""

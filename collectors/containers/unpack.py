@@ -118,7 +118,7 @@ def _blocks(stream: IO[bytes], name: str, problems: list[str] | None) -> Iterato
     import lzma
     import zlib
 
-    damage: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, ValueError)
+    damage: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
     with contextlib.suppress(UnsupportedFormat):
         from kbmatch.collectors.containers.zstd import library
 
@@ -130,7 +130,7 @@ def _blocks(stream: IO[bytes], name: str, problems: list[str] | None) -> Iterato
     while True:
         try:
             piece = read(BLOCK)
-        except (*damage, OSError) as error:
+        except damage as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise UnreadableInput(f"{name}: cannot be read: {error.strerror}") from error
             if not done + len(block):

@@ -170,10 +170,12 @@ class XenCore:
             length -= step
         return b"".join(parts)
 
-    def physical_ranges(self) -> Iterator[tuple[int, int]]:
+    def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
         """Ranges of pages in the core, ascending."""
         for first, last in self._index.ranges():
-            yield first * self.page_size, last * self.page_size
+            low, high = max(first * self.page_size, start), min(last * self.page_size, end)
+            if low < high:
+                yield low, high
 
     def table_address(self, address: int) -> int:
         """The pseudo-physical address of a machine address in a PV guest; the same for others. Raises NotInDump."""

@@ -33,6 +33,7 @@ class Kallsyms:
 
     def __init__(self, memory: Memory, tables: dict[str, int]) -> None:
         self._memory = memory
+        self.tables = tables
         self._tables = tables
         self.count = memory.read_u32(tables["kallsyms_num_syms"])
         if not 256 <= self.count <= MAX_SYMBOLS:

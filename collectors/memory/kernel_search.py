@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from kbmatch.collectors.containers.container import Container
 from kbmatch.collectors.memory.translation import TableReader
@@ -198,34 +199,27 @@ def _candidate(container: Container, address: int) -> FoundInfo | None:
 
 
 def _memory(container: Container, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(physical address, bytes) of what is there between two addresses; chunks overlap by the length of the words."""
+    """(physical address, bytes) of what is there between two addresses, in chunks that overlap by a word's length."""
     overlap = 16
-    position = start
-    while position < end:
-        size = min(_CHUNK, end - position)
-        try:
-            yield position, container.read_physical(position, min(size + overlap, end - position))
-        except MemoryUnavailable:
-            for page in range(position, position + size, 4096):
-                try:
-                    yield page, container.read_physical(page, 4096)
-                except MemoryUnavailable:
-                    continue
-        position += size
+    for low, high in container.physical_ranges(start, end):
+        for position in range(low, high, _CHUNK):
+            size = min(_CHUNK, high - position)
+            try:
+                yield position, container.read_physical(position, min(size + overlap, high - position))
+            except MemoryUnavailable:  # a damaged page among them
+                for page in range(position, position + size, 4096):
+                    try:
+                        yield page, container.read_physical(page, min(4096, high - page))
+                    except MemoryUnavailable:
+                        continue
 
 
-def find_vmcoreinfo(container: Container, images: list[KernelImage]) -> Iterator[tuple[FoundInfo, bool]]:
-    """Candidates, the likeliest first, each with whether it was found through the image; at most 64."""
-    count = 0
-    seen: set[int] = set()
+def find_in_images(container: Container, images: list[KernelImage]) -> Iterator[FoundInfo]:
+    """Candidates found through the images, at most 64."""
     for image in images:
-        for found in search_image(container, image):
-            if found.address not in seen and count < _MAX_CANDIDATES:
-                seen.add(found.address)
-                count += 1
-                yield found, True
-    for found in search_memory(container):
-        if found.address not in seen and count < _MAX_CANDIDATES:
-            seen.add(found.address)
-            count += 1
-            yield found, False
+        yield from islice(search_image(container, image), _MAX_CANDIDATES)
+
+
+def find_in_memory(container: Container) -> Iterator[FoundInfo]:
+    """Candidates found by reading all of memory, at most 64."""
+    yield from islice(search_memory(container), _MAX_CANDIDATES)

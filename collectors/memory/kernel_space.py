@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kbmatch.collectors.containers.container import Container
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo, parse_vmcoreinfo
 from kbmatch.collectors.memory.x86_64 import DEFAULT_TEXT, IMAGE_SPAN, START_KERNEL_MAP, X8664Translation
-from kbmatch.engine.errors import MemoryUnavailable
+from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
+
+if TYPE_CHECKING:
+    from kbmatch.collectors.memory.kernel_search import FoundInfo, KernelImage
 
 _TOP_TABLES = ("init_top_pgt", "swapper_pg_dir", "init_level4_pgt")
 _UTS_FIELD = 65
@@ -77,7 +82,7 @@ def _open_told(container: Container, space: KernelSpace, kaslr: int, phys_base: 
 
 def _search_x86_64(container: Container, space: KernelSpace) -> None:
     """No note, or one that explains nothing: look at the CPUs' page tables and for the text in memory."""
-    from kbmatch.collectors.memory.kernel_search import find_vmcoreinfo, images_of_cpus
+    from kbmatch.collectors.memory.kernel_search import find_in_images, find_in_memory, images_of_cpus
 
     images = images_of_cpus(container)
     offsets = {(i.kaslr_offset, i.phys_base) for i in images}
@@ -92,7 +97,21 @@ def _search_x86_64(container: Container, space: KernelSpace) -> None:
             space.kaslr_offset = images[0].kaslr_offset
             space.image = (images[0].text, images[0].length)
             return
-    for found, _ in find_vmcoreinfo(container, images):
+    if _take(container, space, images, find_in_images(container, images)):
+        return
+    if images:
+        _take_symbols(container, space, images[0])
+        if space.uts is not None:
+            return
+    if not _take(container, space, images, find_in_memory(container)) and images and space.info.release is None:
+        space.remarks.append(
+            "no VMCOREINFO note and none in memory: KASLR offset and phys_base are those of a CPU's page tables alone"
+        )
+
+
+def _take(container: Container, space: KernelSpace, images: list[KernelImage], candidates: Iterator[FoundInfo]) -> bool:
+    """Use the first candidate that explains init_uts_ns and agrees with the page tables."""
+    for found in candidates:
         info = found.info
         bases = [info.phys_base(), *(i.phys_base for i in images if i.text == info.symbols["_stext"] & ~0x1FFFFF)]
         for base in dict.fromkeys(b for b in bases if b is not None):
@@ -100,30 +119,53 @@ def _search_x86_64(container: Container, space: KernelSpace) -> None:
             uts = read_utsname(memory, info)
             if uts is None or uts["release"] != info.release:
                 continue
-            agrees = [i for i in images if i.phys_base == base and i.kaslr_offset == (kaslr_offset(info) or 0)]
-            if images and not agrees:
+            offset = kaslr_offset(info)
+            agrees = next((i for i in images if i.phys_base == base and offset in (None, i.kaslr_offset)), None)
+            if images and agrees is None:
                 # An earlier boot's text, left in memory by a reboot or kexec.
                 continue
             space.info, space.info_text, space.memory, space.uts = info, found.text, memory, uts
-            space.kaslr_offset, space.phys_base = kaslr_offset(info), base
-            if space.kaslr_offset is None and agrees:
-                space.kaslr_offset = agrees[0].kaslr_offset
-            if agrees:
-                space.image = (agrees[0].text, agrees[0].length)
+            space.phys_base, space.kaslr_offset = base, offset
+            if agrees is not None:
+                space.kaslr_offset, space.image = agrees.kaslr_offset, (agrees.text, agrees.length)
             how = "the page tables of a CPU agree" if agrees else "no page tables of a CPU to compare it with"
             space.remarks.append(
                 f"no VMCOREINFO note: the kernel was found by the text in its memory at 0x{found.address:x}; {how}"
             )
+            return True
+    return False
+
+
+_LOG_SYMBOLS = ("prb", "log_buf", "log_buf_len", "log_first_idx", "log_next_idx", "log_end", "logged_chars")
+
+
+def _take_symbols(container: Container, space: KernelSpace, image: KernelImage) -> None:
+    """The page tables of a CPU tell where the image is, and the symbol table in it where the rest is."""
+    from kbmatch.collectors.memory.kallsyms_search import find_kallsyms
+
+    space.kaslr_offset, space.phys_base = image.kaslr_offset, image.phys_base
+    space.image = (image.text, image.length)
+    linear = (image.text, image.text + image.length, image.phys_base)
+    memory = Memory(container, X8664Translation(container, image.root, image.levels, linear))
+    space.memory = memory
+    symbols = find_kallsyms(memory, image.text, image.length)
+    if symbols is None:
+        return
+    try:
+        found = symbols.find((*_LOG_SYMBOLS, "init_uts_ns", "_stext"))
+    except (MemoryUnavailable, DamagedDump):
+        return
+    # The name stood behind a reference count up to 5.10.
+    for offset in (0, 4):
+        info = VmcoreInfo(symbols=found | symbols.tables, offsets={"uts_namespace.name": offset})
+        uts = read_utsname(memory, info)
+        if uts is not None:
+            space.info, space.uts = info, uts
+            space.remarks.append(
+                "no VMCOREINFO note and none in memory: the kernel was found by the page tables of a CPU and the"
+                " symbol table in its memory"
+            )
             return
-    if images and space.memory is None:
-        image = images[0]
-        space.kaslr_offset, space.phys_base = image.kaslr_offset, image.phys_base
-        space.image = (image.text, image.length)
-        linear = (image.text, image.text + image.length, image.phys_base)
-        space.memory = Memory(container, X8664Translation(container, image.root, image.levels, linear))
-        space.remarks.append(
-            "no VMCOREINFO note and none in memory: KASLR offset and phys_base are those of a CPU's page tables alone"
-        )
 
 
 def _open_aarch64(container: Container, space: KernelSpace) -> None:

@@ -136,8 +136,7 @@ def _ring(memory: Memory, info: VmcoreInfo, address: int) -> _Ring:
     size_bits = memory.read_u32(text_ring + offsets.get("prb_data_ring.size_bits", 0))
     if not (0 < count_bits <= _MAX_COUNT_BITS and 0 < size_bits <= _MAX_SIZE_BITS):
         raise DamagedDump(
-            f"0x{address:x}: a printk ring buffer of 2^{count_bits} records and 2^{size_bits} bytes makes"
-            f" no sense"
+            f"0x{address:x}: a printk ring buffer of 2^{count_bits} records and 2^{size_bits} bytes makes no sense"
         )
     return _Ring(
         count=1 << count_bits,
@@ -207,7 +206,7 @@ class _TextWindow:
         wraps_begin, wraps_next = begin // size, following // size
         if wraps_begin == wraps_next and begin < following:
             at, room = begin % size, following - begin
-        elif wraps_next == wraps_begin + 1:
+        elif wraps_next == wraps_begin + 1 & (1 << 64) // size - 1:  # positions start at -size and run over
             # A block that ends exactly with the ring was not wrapped; else it begins anew at 0.
             at, room = (0, following % size) if following % size else (begin % size, size - begin % size)
         else:

@@ -49,6 +49,7 @@ class Guest:
     cr3: int = 0
     levels: int = 4
     registers: list[dict[str, int]] = field(default_factory=list)
+    tables: list[int] = field(default_factory=list)
 
     @property
     def text(self) -> int:
@@ -88,18 +89,19 @@ def build_guest(
     size_bits: int = 12,
     vmcoreinfo_page: int | None = 0x5A000,
     nodename: str = "crashbox",
+    small_pages: bool = False,
 ) -> Guest:
     """A guest whose log holds `records`.
 
     `log` is "lockless" (5.10 on), "structured" (3.5 to 5.9), "structured-caller" (5.1 to 5.9 with caller ids)
     or "bytes" (before 3.5). `direct_map_log` moves the log out of the image into the direct map, as
     log_buf_len= does. `vmcoreinfo_page` is the physical address of the in-memory VMCOREINFO page, None to
-    leave it out.
+    leave it out; `small_pages` maps everything by 4 KiB, as Xen PV does.
     """
     guest = Guest(release=release, kaslr=kaslr, phys_base=phys_base, levels=levels)
     text = guest.text
     guest.put(text, b"\xcc" * 64)
-    _page_tables(guest)
+    _page_tables(guest, small_pages)
     names = ("Linux", nodename, release, "#1 SMP test", "x86_64", "(none)")
     guest.put(text + UTS, b"".join(n.encode().ljust(65, b"\0") for n in names))
     lines = [
@@ -130,7 +132,7 @@ def build_guest(
     return guest
 
 
-def _page_tables(guest: Guest) -> None:
+def _page_tables(guest: Guest, small: bool) -> None:
     """Image by 2 MiB pages, 1 GiB of direct map by 2 MiB pages, the next by one 1 GiB page."""
     root = guest.physical(guest.text + TABLES)
     guest.cr3 = root
@@ -146,12 +148,26 @@ def _page_tables(guest: Guest) -> None:
         _entry(guest, top, DIRECT_MAP[4] >> 39 & 511, direct_pud | 0x63)
     _entry(guest, image_pud, 510, image_pmd | 0x63)
     index = guest.text - START_KERNEL_MAP >> 21
+    guest.tables = [root + n * PAGE for n in range(7)]
     for n in range(8):
-        _entry(guest, image_pmd, index + n, guest.physical(guest.text) + (n << 21) | 0xE3)
+        _map(guest, image_pmd, index + n, guest.physical(guest.text) + (n << 21), small)
     _entry(guest, direct_pud, 0, direct_pmd | 0x63)
+    for n in range(8 if small else 512):
+        _map(guest, direct_pmd, n, n << 21, small)
+    if not small:
+        _entry(guest, direct_pud, 1, 1 << 30 | 0xE3)
+
+
+def _map(guest: Guest, pmd: int, index: int, physical: int, small: bool) -> None:
+    """2 MiB by a large page, or by a table of 4 KiB pages (Xen PV has no others)."""
+    if not small:
+        _entry(guest, pmd, index, physical | 0xE3)
+        return
+    table = 0x100000 + (len(guest.tables) - 7) * PAGE
+    guest.tables.append(table)
+    _entry(guest, pmd, index, table | 0x63)
     for n in range(512):
-        _entry(guest, direct_pmd, n, n << 21 | 0xE3)
-    _entry(guest, direct_pud, 1, 1 << 30 | 0xE3)
+        _entry(guest, table, n, physical + n * PAGE | 0x63)
 
 
 def _entry(guest: Guest, table: int, index: int, value: int) -> None:
@@ -201,13 +217,14 @@ def _lockless(guest: Guest, records: list[Record], base: int, count_bits: int, s
         )
         guest.put(infos + index * 88, info.ljust(88, b"\0"))
     tail = head if not blocks else blocks[0][0]
+    mask = (1 << 62) - 1
     for identity, begin, following in blocks:
-        gone = head - identity >= count
+        gone = head - identity & mask >= count
         if not begin & 1 and lpos - begin & (1 << 64) - 1 > size:
             gone = True
         if gone:
-            tail = identity + 1
-            if head - identity < count:
+            tail = identity + 1 & mask
+            if head - identity & mask < count:
                 guest.put(
                     descs + identity % count * 24,
                     struct.pack("<QQQ", REUSABLE << 62 | identity, begin, following),
@@ -288,8 +305,7 @@ def _structured(guest: Guest, records: list[Record], base: int, size: int, calle
 def _byte_buffer(guest: Guest, records: list[Record], base: int, size: int) -> list[str]:
     """The character ring before 3.5: lines as printed, "<6>[    1.234567] text"."""
     text = b"".join(
-        b"<%d>[%5d.%06d] %s\n" % (r.level, r.time_ns // 10**9, r.time_ns % 10**9 // 1000, r.text)
-        for r in records
+        b"<%d>[%5d.%06d] %s\n" % (r.level, r.time_ns // 10**9, r.time_ns % 10**9 // 1000, r.text) for r in records
     )
     image = bytearray(size)
     for n in range(max(0, len(text) - size), len(text)):

@@ -220,15 +220,7 @@ def kdump_bytes(
     for pfn in guest.pages:
         bitmap[pfn >> 3] |= 1 << (pfn & 7)
     both = bytes(bitmap) * 2
-    return (
-        header.ljust(PAGE, b"\0")
-        + sub.ljust(PAGE, b"\0")
-        + both
-        + descriptors
-        + data
-        + guest.vmcoreinfo
-        + notes
-    )
+    return header.ljust(PAGE, b"\0") + sub.ljust(PAGE, b"\0") + both + descriptors + data + guest.vmcoreinfo + notes
 
 
 def write_kdump(guest: Guest, path: Path, **options: object) -> Path:
@@ -248,9 +240,7 @@ def flatten(data: bytes, block: int = 3000, order: Sequence[int] | None = None) 
     return out + struct.pack(">qq", -1, -1)
 
 
-def xen_bytes(
-    guest: Guest, *, kind: str = "pvh", machine_offset: int = 0x1000, shuffle: bool = True
-) -> bytes:
+def xen_bytes(guest: Guest, *, kind: str = "pvh", machine_offset: int = 0x1000, shuffle: bool = True) -> bytes:
     """`xl dump-core`: "pvh" and "hvm" with .xen_pfn, "pv" with .xen_p2m (machine frame = pfn +
     machine_offset).
     """
@@ -286,10 +276,15 @@ def xen_bytes(
     cr3 = guest.cr3 + (machine_offset * PAGE if is_pv else 0)
     struct.pack_into("<Q", context, 5008, cr3)
     struct.pack_into("<Q", context, 5016, 0x1000 if guest.levels == 5 else 0)
-    pages = b"".join(bytes(guest.pages[p]) for p in pfns)
-    index = b"".join(
-        struct.pack("<QQ", p, p + machine_offset) if is_pv else struct.pack("<Q", p) for p in pfns
-    )
+    frames = {p: bytes(guest.pages[p]) for p in pfns}
+    if is_pv:
+        for address in guest.tables:
+            if address // PAGE in frames:
+                entries = struct.unpack("<512Q", frames[address // PAGE])
+                moved = (e + machine_offset * PAGE if e & 1 else e for e in entries)
+                frames[address // PAGE] = struct.pack("<512Q", *moved)
+    pages = b"".join(frames[p] for p in pfns)
+    index = b"".join(struct.pack("<QQ", p, p + machine_offset) if is_pv else struct.pack("<Q", p) for p in pfns)
     names = b"\0.shstrtab\0.note.Xen\0.xen_prstatus\0.xen_shared_info\0.xen_pages\0"
     names += b".xen_p2m\0" if is_pv else b".xen_pfn\0"
     offset = 64 + 7 * 64
