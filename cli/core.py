@@ -7,16 +7,39 @@ import os
 import sys
 from pathlib import Path
 
-from kbmatch.cli.input import read_incident
+from kbmatch.cli.input import add_input_options, input_options, read_incident
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
+DESCRIPTION = """\
+Diagnose one crash. FILE is a vmcore, a console log, the transcript of a crash session, a signature file,
+a folder (its newest crash is taken), or - for standard input; any of them may be compressed. Several FILEs
+are the pieces of one split dump."""
 
-def run_core(options: argparse.Namespace) -> int:
+EPILOG = """\
+exit status:
+  0  a known issue (confirmed or likely)
+  1  any other outcome: not known, already fixed, not a kernel bug, no crash
+  2  an error: the input cannot be read, bad rules"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("files", metavar="FILE", nargs="+")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    parser.add_argument("--all", action="store_true", help="show refuted and incomplete findings too, and all reasons")
+    parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="use the rules in DIR too")
+    parser.add_argument("--drafts", action="store_true", help="let rules of status draft take part")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour of the text")
+    add_input_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
     """Diagnose and print. Exit status: 0 known issue, 1 any other outcome."""
     knowledge = KnowledgeBase([Path(folder) for folder in options.rules], drafts=options.drafts)
     knowledge.open()  # bad rules are an error whatever the input holds
-    incident = read_incident(options.file, knowledge)
+    with input_options(options) as how:
+        incident = read_incident(options.files, knowledge, how)
     diagnosis = diagnose(incident, knowledge, knowledge.products)
     if options.format == "json":
         import json

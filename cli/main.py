@@ -1,4 +1,8 @@
-"""The command line: parses arguments, runs one command, turns errors into one clear line and an exit status."""
+"""The command line: finds the command, parses its arguments, turns errors into one clear line and an exit status.
+
+A command is a module of this package with DESCRIPTION, EPILOG, `add_arguments(parser)` and `run(options)`. Only the
+module of the command that is run gets imported.
+"""
 
 from __future__ import annotations
 
@@ -6,80 +10,69 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from kbmatch.engine.errors import KbmatchError
 
-EXIT_KNOWN = 0
-EXIT_OTHER = 1
 EXIT_ERROR = 2
 
-_EPILOG = """\
-exit status:
-  0  a known issue (confirmed or likely)
-  1  any other outcome: not known, already fixed, not a kernel bug, no crash
-  2  an error: the input cannot be read, bad rules
-"""
+COMMANDS: dict[str, tuple[str, str]] = {
+    "core": ("core", "diagnose a crash: vmcore, console log or crash session"),
+    "signature": ("signature", "print the facts of crashes as JSON, without judging them"),
+}
+"""Command -> its module in kbmatch.cli, and one line of help."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kbmatch",
-        description="Is this kernel crash a known bug, how sure is that, and which kernel fixes it?",
-        epilog="Start with: kbmatch core FILE",
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    return f"""\
+usage: kbmatch COMMAND ...        kbmatch COMMAND --help tells more
 
-    core = commands.add_parser(
-        "core",
-        help="diagnose a crash: vmcore, console log or crash session",
-        description="Diagnose one crash. FILE is a vmcore, a console log, the transcript of a crash session, a "
-        "signature file, a folder (its newest crash is taken), or - for standard input.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    core.add_argument("file", metavar="FILE")
-    core.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
-    core.add_argument("--all", action="store_true", help="show refuted and incomplete findings too, and all reasons")
-    _rule_options(core)
-    core.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour of the text report")
+Is this kernel crash a known bug, how sure is that, and which kernel fixes it?
+Start with: kbmatch core FILE
 
-    signature = commands.add_parser(
-        "signature",
-        help="print the facts of crashes as JSON, without judging them",
-        description="Print what was read from each FILE. The JSON of one file can be given to kbmatch core later.",
-        epilog="exit status: 0, or 2 if any file could not be read",
-    )
-    signature.add_argument("files", metavar="FILE", nargs="+")
-    signature.add_argument("--format", choices=("json", "jsonl"), default="json", help="json (default), or one a line")
-    return parser
+commands:
+{listed}
 
-
-def _rule_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="use the rules in DIR too")
-    parser.add_argument("--drafts", action="store_true", help="let rules of status draft take part")
+options:
+  --version  print the version
+  --help     print this"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Errors of kbmatch become one message on standard error."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.version:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if words else EXIT_ERROR
+    if words[0] == "--version":
         from kbmatch.engine.version import VERSION
 
         print(f"kbmatch {VERSION}")
         return 0
-    if options.command is None:
-        parser.print_help()
+    if words[0] not in COMMANDS:
+        from kbmatch.engine.document import nearest
+
+        hint = nearest(words[0], COMMANDS) or "; kbmatch --help lists the commands"
+        print(f"kbmatch: there is no command {words[0]!r}{hint}", file=sys.stderr)
         return EXIT_ERROR
+    return _run(words[0], words[1:])
+
+
+def _run(name: str, words: list[str]) -> int:
+    command = import_module(f"kbmatch.cli.{COMMANDS[name][0]}")
+    parser = argparse.ArgumentParser(
+        prog=f"kbmatch {name}",
+        description=command.DESCRIPTION,
+        epilog=command.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    options = parser.parse_args(words)
     try:
-        if options.command == "core":
-            from kbmatch.cli.core import run_core
-
-            return run_core(options)
-        from kbmatch.cli.signature import run_signature
-
-        return run_signature(options)
+        status: int = command.run(options)
+        return status
     except KbmatchError as error:
         print(f"kbmatch: {error}", file=sys.stderr)
     except RecursionError:

@@ -1,106 +1,130 @@
-"""Collect: from what the user names - a file, a folder, standard input - to an Incident."""
+"""Collect: from what the user names - a file, pieces of a dump, a folder, standard input - to an Incident."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, cast
 
+from kbmatch.collectors.containers.source import ByteSource, SourceStream
 from kbmatch.collectors.identify import HEAD_BYTES, describe_binary, identify
-from kbmatch.collectors.transcript.session import is_session
-from kbmatch.engine.errors import InputError, KbmatchError, NotACrashFile, UnreadableInput
+from kbmatch.engine.errors import InputError, KbmatchError, NotACrashFile, UnreadableInput, UnsupportedFormat
 from kbmatch.engine.incident import Incident, Kernel, Machine, Note, Source
-from kbmatch.engine.signature import Signature
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # neither dumps nor probes are imported for a log
+    from kbmatch.collectors.containers.unpack import Progress
+    from kbmatch.collectors.dump import Dump
+    from kbmatch.collectors.logs.reading import LogReading
     from kbmatch.engine.probe import ProbeSource
 
 STDIN = "-"
-_COPY = 1 << 20
+TEXTS = ("console", "transcript", "freeze")
+WHOLE_TEXT = 64 << 20
+"""A console log up to this size is read at once; a larger one, an archive, as a stream."""
 
 
-def collect(name: str, probes: ProbeSource) -> Incident:
+@dataclass(frozen=True, slots=True)
+class CollectOptions:
+    """What the user overrules, limits and wants to be told.
+
+    `kaslr` and `phys_base` are offsets in bytes, `vmcoreinfo` is the note's text. `max_unpacked` limits what a
+    compressed input may grow to (bytes; None: twice the memory); `progress` is told of it.
+    """
+
+    kaslr: int | None = None
+    phys_base: int | None = None
+    vmcoreinfo: bytes | None = None
+    max_unpacked: int | None = None
+    progress: Progress | None = None
+
+
+def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions | None = None) -> Incident:
     """The incident of a file, of the newest crash in a folder, or of standard input ("-").
 
-    Raises InputError (see engine.errors) if nothing of it can be used; the text names the file and what to do.
+    Several names are the pieces of one split dump. Raises InputError (see engine.errors) if nothing of it can be
+    used; the text names the file and what to do.
     """
-    if name == STDIN:
-        return _collect_stream(sys.stdin.buffer, probes)
-    path = Path(name)
-    try:
-        is_folder = path.is_dir()
-    except OSError as error:
-        raise UnreadableInput(f"{name}: {error.strerror}") from error
-    return _collect_folder(path, probes) if is_folder else _collect_file(path, name, probes)
+    options = options or CollectOptions()
+    if len(names) > 1:
+        from kbmatch.collectors.dump import open_dump
+
+        with open_dump(
+            list(names),
+            kaslr=options.kaslr,
+            phys_base=options.phys_base,
+            vmcoreinfo=options.vmcoreinfo,
+            max_unpacked=options.max_unpacked,
+            progress=options.progress,
+        ) as dump:
+            return _read_dump(dump, names[0])
+    (name,) = names
+    if name != STDIN:
+        try:
+            is_folder = Path(name).is_dir()
+        except (OSError, ValueError) as error:
+            raise UnreadableInput(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        if is_folder:
+            return _collect_folder(Path(name), probes, options)
+    return _collect_file(name, probes, options)
 
 
-def _collect_folder(folder: Path, probes: ProbeSource) -> Incident:
+def _collect_folder(folder: Path, probes: ProbeSource, options: CollectOptions) -> Incident:
     from kbmatch.collectors.folder import crashes_in
 
     failed: list[Note] = []
     for path in crashes_in(folder):
         try:
-            found = _collect_file(path, str(path), probes)
+            found = _collect_file(str(path), probes, options)
         except InputError as error:
             failed.append(Note("warning", f"passed over: {error}"))
             continue
         return replace(found, notes=(Note("info", f"newest crash in {folder}: {path}"), *failed, *found.notes))
-    raise UnreadableInput(f"{folder}: nothing in it can be read\n" + "\n".join(note.text for note in failed))
+    raise UnreadableInput(f"{folder}: nothing in it can be read; " + "; ".join(note.text for note in failed))
 
 
-def _collect_file(path: Path, name: str, probes: ProbeSource) -> Incident:
+def _collect_file(name: str, probes: ProbeSource, options: CollectOptions) -> Incident:
+    from kbmatch.collectors.containers.opening import open_source
+
+    source, problems = open_source(name, options.max_unpacked, options.progress)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            size = path.stat().st_size
-            format_ = identify(head, size)
-            if format_ in ("console", "transcript", "freeze"):
-                return _collect_text(head + file.read(), name, format_, probes)
-    except OSError as error:
-        raise UnreadableInput(f"{name}: {error.strerror or error}") from error
-    if format_ == "binary":
-        _refuse(name, head)
-    return _collect_dump(path, name)
+        head = source.read(0, HEAD_BYTES)
+        format_ = identify(head, source.size)
+        if format_ in TEXTS:
+            found = _read_text(source, name, format_, probes)
+        elif format_ == "binary":
+            _refuse(name, source, head)
+        else:
+            found = _read_container(source, name, options)
+    finally:
+        source.close()
+    return replace(found, notes=(*(Note("warning", text) for text in problems), *found.notes))
 
 
-def _collect_stream(stream: BinaryIO, probes: ProbeSource) -> Incident:
-    head = b""
-    while len(head) < HEAD_BYTES and (more := stream.read(HEAD_BYTES - len(head))):
-        head += more
-    format_ = identify(head, 0)
-    if format_ in ("console", "transcript", "freeze"):
-        return _collect_text(head + stream.read(), STDIN, format_, probes)
-    if format_ == "binary":
-        _refuse("standard input", head)
-    import tempfile
+def _refuse(name: str, source: ByteSource, head: bytes) -> NoReturn:
+    from kbmatch.collectors.containers.unsupported import explain
 
-    with tempfile.NamedTemporaryFile(prefix="kbmatch-", suffix=".dump") as copy:
-        copy.write(head)
-        while more := stream.read(_COPY):
-            copy.write(more)
-        copy.flush()
-        found = _collect_dump(Path(copy.name), "standard input")
-    return replace(found, source=replace(found.source, path=STDIN))
-
-
-def _refuse(name: str, head: bytes) -> NoReturn:
+    known = explain(head, source.size)
+    if known is not None:
+        raise UnsupportedFormat(f"{name}: a {known[0]}, which kbmatch does not read; {known[1]}")
     raise NotACrashFile(
         f"{name}: {describe_binary(head)}, neither a kernel log nor a dump; "
-        "kbmatch reads console logs, crash sessions, ELF and kdump-compressed vmcores"
+        "kbmatch reads console logs, crash sessions and kernel dumps, also compressed"
     )
 
 
-def _collect_text(data: bytes, name: str, format_: str, probes: ProbeSource) -> Incident:
-    if format_ == "freeze":
-        from kbmatch.engine.freeze import incident_from_json
+def _read_text(source: ByteSource, name: str, format_: str, probes: ProbeSource) -> Incident:
+    if source.size > WHOLE_TEXT and format_ == "console":
+        from kbmatch.collectors.logs.console import scan_stream
 
-        try:
-            frozen = incident_from_json(data)
-        except KbmatchError as error:
-            raise type(error)(f"{name}: {error}") from error
-        return replace(frozen, notes=(*frozen.notes, Note("info", f"read from the signature file {name}")))
-    if format_ == "transcript" or is_session(data):
+        log = scan_stream(cast("IO[bytes]", SourceStream(source)))  # type: ignore[arg-type]  # read() is all it needs
+        return Incident(
+            Source(name, format_, source.size), log.kernel, log.machine, log.events, notes=_notes_of(log, True)
+        )
+    data = source.read(0, source.size)
+    if format_ == "freeze":
+        return _read_freeze(data, name)
+    if format_ == "transcript" or _is_session(data):
         from kbmatch.collectors.transcript.transcript import read_transcript
 
         reading = read_transcript(data, probes)
@@ -109,27 +133,66 @@ def _collect_text(data: bytes, name: str, format_: str, probes: ProbeSource) -> 
         from kbmatch.collectors.logs.console import read_log
 
         log, state = read_log(data), {}
-    notes = log.notes
-    if not log.events and not log.looks_like_log:
-        what = "the file is empty" if not data.strip() else "nothing in this text looks like a kernel log"
-        notes = (*notes, Note("warning", what))
+    notes = _notes_of(log, bool(data.strip()))
     return Incident(Source(name, format_, len(data)), log.kernel, log.machine, log.events, state, notes)
 
 
-def _collect_dump(path: Path, name: str) -> Incident:
-    from kbmatch.collectors.dump import open_dump
+def _is_session(data: bytes) -> bool:
+    """A session may show its first prompt behind a long preamble."""
+    if len(data) <= HEAD_BYTES:
+        return False
+    from kbmatch.collectors.transcript.session import is_session
+
+    return is_session(data)
+
+
+def _notes_of(log: LogReading, has_text: bool) -> tuple[Note, ...]:
+    if log.events or log.looks_like_log:
+        return log.notes
+    what = "nothing in this text looks like a kernel log" if has_text else "the file is empty"
+    return (*log.notes, Note("warning", what))
+
+
+def _read_freeze(data: bytes, name: str) -> Incident:
+    from kbmatch.engine.freeze import incident_from_json
+
+    try:
+        frozen = incident_from_json(data)
+    except KbmatchError as error:
+        raise type(error)(f"{name}: {error}") from error
+    return replace(frozen, notes=(*frozen.notes, Note("info", f"read from the signature file {name}")))
+
+
+def _read_container(source: ByteSource, name: str, options: CollectOptions) -> Incident:
+    from kbmatch.collectors.containers.opening import join_pieces, open_container
+    from kbmatch.collectors.dump import Dump
+
+    container = join_pieces([name], [open_container(source)])
+    try:
+        dump = Dump(
+            container, name, kaslr=options.kaslr, phys_base=options.phys_base, vmcoreinfo=options.vmcoreinfo
+        )
+        return _read_dump(dump, name)
+    finally:
+        container.close()
+
+
+def _read_dump(dump: Dump, name: str) -> Incident:
     from kbmatch.collectors.logs.console import read_log
 
-    with open_dump(path) as dump:
-        log = read_log(dump.log_text())
-        events = log.events or (Signature("other", "dump taken from outside: its log shows no crash", fatal=True),)
-        return Incident(
-            source=Source(name, dump.format, dump.size),
-            kernel=_kernel_of_dump(dump.kernel, log.kernel),
-            machine=_machine_of_dump(dump.machine, log.machine),
-            events=events,
-            notes=(*dump.notes, *log.notes),
-        )
+    log = read_log(dump.log_text())
+    events = log.events
+    if not events:
+        from kbmatch.collectors.outside import outside_event
+
+        events = (outside_event(dump),)
+    return Incident(
+        source=Source(name, dump.format, dump.size),
+        kernel=_kernel_of_dump(dump.kernel, log.kernel),
+        machine=_machine_of_dump(dump.machine, log.machine),
+        events=events,
+        notes=(*dump.notes, *log.notes),
+    )
 
 
 def _kernel_of_dump(dump: Kernel, log: Kernel) -> Kernel:
@@ -148,9 +211,5 @@ def _kernel_of_dump(dump: Kernel, log: Kernel) -> Kernel:
 
 
 def _machine_of_dump(dump: Machine, log: Machine) -> Machine:
-    return Machine(
-        log.hardware,
-        log.hypervisor,
-        dump.cpus if dump.cpus is not None else log.cpus,
-        dump.hostname or log.hostname,
-    )
+    cpus = dump.cpus if dump.cpus is not None else log.cpus
+    return Machine(log.hardware, log.hypervisor, cpus, dump.hostname or log.hostname)

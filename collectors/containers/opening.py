@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kbmatch.collectors.containers.container import Container
-from kbmatch.collectors.containers.identify import HEAD, identify
-from kbmatch.collectors.containers.kdump_compressed import KdumpCompressed
+from kbmatch.collectors.containers.identify import HEAD, compression, identify
 from kbmatch.collectors.containers.source import ByteSource, FileSource
-from kbmatch.collectors.containers.unpack import Progress, compression, spool, unpack
 from kbmatch.engine.errors import InputError, NotACrashFile, UnreadableInput, UnsupportedFormat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kbmatch.collectors.containers.container import Container
+    from kbmatch.collectors.containers.kdump_compressed import KdumpCompressed
+    from kbmatch.collectors.containers.unpack import Progress
 
 _LOOK = 8192
 
@@ -25,11 +29,15 @@ def open_source(
     """
     problems: list[str] = []
     if str(path) == "-":
+        from kbmatch.collectors.containers.unpack import spool
+
         source: ByteSource = spool(sys.stdin.buffer, "-", max_unpacked, progress, 0, problems)
     else:
         source = FileSource(path)
     try:
         if compression(source.read(0, 512)) is not None:
+            from kbmatch.collectors.containers.unpack import unpack
+
             source, more = unpack(source, _is_dump, max_unpacked, progress)
             problems += more
     except BaseException:
@@ -56,6 +64,8 @@ def open_container(source: ByteSource) -> Container:
 
             return ElfVmcore(source)
         if kind == "kdump-compressed":
+            from kbmatch.collectors.containers.kdump_compressed import KdumpCompressed
+
             return KdumpCompressed(source)
         if kind == "kdump-flattened":
             from kbmatch.collectors.containers.flattened import FlattenedSource
@@ -105,15 +115,23 @@ def open_files(
             container = open_container(source)
             containers.append(container)
             container.problems[:0] = problems
-        return _joined(list(paths), containers)
+        return join_pieces(list(paths), containers)
     except BaseException:
         for container in containers:
             container.close()
         raise
 
 
-def _joined(paths: list[str | Path], containers: list[Container]) -> Container:
+def join_pieces(paths: list[str | Path], containers: list[Container]) -> Container:
+    """One container of the pieces of a split dump; a single one gets the pieces that lie beside it.
+
+    Anything but a piece is given back as it is. Raises UnsupportedFormat for what does not belong together.
+    """
     first = containers[0]
+    if len(containers) == 1 and first.format != "kdump-compressed":
+        return first
+    from kbmatch.collectors.containers.kdump_compressed import KdumpCompressed
+
     if len(containers) == 1 and not (isinstance(first, KdumpCompressed) and first.header.split):
         return first
     from kbmatch.collectors.containers.split_set import SplitSet, find_siblings, same_dump
