@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / ".dev"), str(ROOT / "tests")]
 
 from corpus import sample_crash  # noqa: E402
-
 from kbmatch.collectors.logs.console import read_log, scan_stream  # noqa: E402
 from kbmatch.collectors.logs.triggers import TRIGGERS  # noqa: E402
 
@@ -79,7 +78,7 @@ def main() -> int:
     if arguments.logs:
         logs = [path.read_bytes() for path in sorted(arguments.logs.glob("*.log"))]
         seconds = best(lambda: [read_log(data) for data in logs])
-        print(f"logs     {len(logs) / seconds:8.0f} a second ({sum(map(len, logs)) / len(logs) / 1024:.1f} KiB on average)")
+        print(f"logs     {len(logs) / seconds:8.0f} a second, {sum(map(len, logs)) / len(logs) / 1024:.1f} KiB each")
     return 0 if grep / ours >= 0.5 else 1
 
 

@@ -1,5 +1,4 @@
-"""
-Names as the kernel prints them: `sym+0x1/0x2 [mod]`, and the decorations that compilers and tracers add.
+"""Names as the kernel prints them: `sym+0x1/0x2 [mod]`, and the decorations that compilers and tracers add.
 
 Sources: lib/vsprintf.c and kernel/kallsyms.c (`%pS`, `%pB`: symbol+offset/size, module, since 5.15 an optional build
 id behind the module's name), GCC and LLVM naming of cloned functions, scripts/decode_stacktrace.sh (`func
@@ -29,8 +28,7 @@ _BARE = re.compile(r"(?P<symbol>[A-Za-z_.$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\
 
 @lru_cache(maxsize=8192)
 def strip_decorations(name: str) -> str:
-    """
-    The function's name in the source: without `.isra.N .constprop.N .part.N .cold .llvm.N .lto_priv`, `__pfx_`,
+    """The function's name in the source: without `.isra.N .constprop.N .part.N .cold .llvm.N .lto_priv`, `__pfx_`,
     the `__dta_NAME_NN` of UEK's DTrace, and the dot that ppc64 ELFv1 puts in front of a function's text.
     """
     if name.startswith("."):
@@ -43,8 +41,7 @@ def strip_decorations(name: str) -> str:
 
 @lru_cache(maxsize=8192)
 def parse_location(printed: str) -> tuple[str | None, int | None, int | None, str | None]:
-    """
-    (symbol, offset, size, module) of `sym+0x1/0x2 [mod]`, `sym (file.c:12) mod` or a bare name.
+    """(symbol, offset, size, module) of `sym+0x1/0x2 [mod]`, `sym (file.c:12) mod` or a bare name.
 
     `symbol` has its decorations stripped, `offset` and `size` are bytes as printed; `module` is "" where no tag was
     printed. All are None where the text names no symbol (a bare address).

@@ -1,5 +1,4 @@
-"""
-The faulting instruction, from the bytes of an oops's Code: line, decoded by capstone.
+"""The faulting instruction, from the bytes of an oops's Code: line, decoded by capstone.
 
 x86 puts the byte at the instruction pointer in angle brackets (arch/x86/kernel/dumpstack.c, show_opcodes; older
 kernels show 43 or 20 bytes before and 21 after), arm64 the 32-bit word in parentheses (arch/arm64/kernel/traps.c,
@@ -24,12 +23,12 @@ _ARM64_MARK = re.compile(r"\(([0-9a-f]{8})\)")
 def _disassembler(arch: str) -> Any:
     import capstone
 
+    engine: Any
+    make: Any = capstone.Cs  # untyped
     if arch == "arm64":
-        engine = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+        engine = make(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     else:
-        engine = capstone.Cs(
-            capstone.CS_ARCH_X86, capstone.CS_MODE_64 if arch == "x86_64" else capstone.CS_MODE_32
-        )
+        engine = make(capstone.CS_ARCH_X86, capstone.CS_MODE_64 if arch == "x86_64" else capstone.CS_MODE_32)
     engine.detail = True
     return engine
 
@@ -44,11 +43,8 @@ def faulting_bytes(code: str, arch: str) -> bytes | None:
     return bytes.fromhex(mark[1] + mark[2].replace(" ", "")) if mark else None
 
 
-def decode_fault(
-    code: str, arch: str, registers: Mapping[str, int | None], address: int | None
-) -> Instruction | None:
-    """
-    The instruction at the mark of a Code: line, and whether its memory operand explains `address`.
+def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], address: int | None) -> Instruction | None:
+    """The instruction at the mark of a Code: line, and whether its memory operand explains `address`.
 
     `arch` is x86_64, i386 or arm64; None is returned for others, without a mark, or if the bytes decode to nothing.
     Never raises: the line may be damaged.
@@ -96,11 +92,7 @@ def _memory_operands(
         base = insn.reg_name(memory.base) if memory.base else None
         index = insn.reg_name(memory.index) if memory.index else None
         scale = getattr(memory, "scale", 1) or 1
-        if (
-            arch == "x86_64"
-            and getattr(memory, "segment", 0)
-            and insn.reg_name(memory.segment) in ("fs", "gs")
-        ):
+        if arch == "x86_64" and getattr(memory, "segment", False) and insn.reg_name(memory.segment) in ("fs", "gs"):
             found.append((base, memory.disp, None))
             continue
         parts = [memory.disp]

@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 from typing import BinaryIO
 
+from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
 from kbmatch.collectors.logs.grouping import OOPS_KINDS, Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
 from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading
-from kbmatch.collectors.logs.report import Body, Draft
 from kbmatch.collectors.logs.sources import Reader, pstore_blocks, reader_of, unpacked
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
@@ -276,9 +276,7 @@ def _kernel(fatal: int | None, drafts: list[Draft], bodies: list[Body], boot: Bo
             livepatched = "K" in taint or any(sign in body.modules for sign in _LIVE_PATCHES)
     named = arch_of_name(release) if release else None
     arch = named or arch or (arch_of_name(banner) if banner else None)
-    return Kernel(
-        release=release, version=version, arch=arch, taint=taint, livepatched=livepatched, banner=banner
-    )
+    return Kernel(release=release, version=version, arch=arch, taint=taint, livepatched=livepatched, banner=banner)
 
 
 _LIVE_PATCHES = ("ksplice", "kpatch", "livepatch_", "klp_")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import OOPS_KINDS, reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
-from kbmatch.collectors.logs.report import Body, Draft, chosen_section, context_of, read_body
+from kbmatch.collectors.logs.report import read_body
+from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.signature import Frame, Instruction, Signature
@@ -267,8 +269,7 @@ def _source(groups: dict[str, str], printed: str | None, body: Body) -> str | No
 
 
 def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
-    """
-    The index of the first event of the chain that ended the kernel, None without events.
+    """The index of the first event of the chain that ended the kernel, None without events.
 
     In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
     (within five seconds); else the first oops or BUG; else the first event. Where texts were

@@ -1,5 +1,4 @@
-"""
-From lines to reports: which head begins a crash, which lines belong to it, what only repeats or ends it.
+"""From lines to reports: which head begins a crash, which lines belong to it, what only repeats or ends it.
 
 One crash has several first lines (list_del corruption, "kernel BUG at", "invalid opcode: 0000 [#1]"), and a panic
 follows it. Where the log has caller ids, each caller's lines are followed apart, so that reports of several CPUs that
@@ -10,23 +9,29 @@ from __future__ import annotations
 
 import re
 
+from kbmatch.collectors.logs.draft import MARKERLESS, Draft
 from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.lines import Line
-from kbmatch.collectors.logs.report import MARKERLESS as _MARKERLESS
-from kbmatch.collectors.logs.report import Draft
 from kbmatch.collectors.logs.trace import starts_trace
 
 _BODY = re.compile(
-    r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
+    r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm"
+    r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
     r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
 )
-_FRAME_LINE = re.compile(r"(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|</?[A-Z]+>$")
+_FRAME_LINE = re.compile(
+    r"(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|</?[A-Z]+>$"
+)
 _CHAIN_REASON = re.compile(
-    r"Fatal exception|Fatal trap|panic_on_warn|panic_on_|Fatal machine check|Fatal hardware error|softlockup: |Hard LOCKUP|"
+    r"Fatal exception|Fatal trap|panic_on_warn|panic_on_|Fatal machine check|Fatal hardware error|softlockup: "
+    r"|Hard LOCKUP|"
     r"hung_task: |RCU Stall|sysrq triggered|Out of memory|out of memory|.*UBSAN|.*KASAN|.*KFENCE|kernel: |"
-    r"Watchdog detected hard LOCKUP|.*: panic_on|scheduling while atomic|.*panic_on_|corrupted stack end|.*UBSAN|Unrecovered|"
-    r"Machine check|Asynchronous SError|bad mode|Oops|BUG|.*\bfatal\b|NMI: |nmi|Timeout: |.*not synchron|.*set \.\.\.|"
-    r"Aiee, killing interrupt handler|Attempted to kill|system call|Kernel stack overflow|Unhandled|.*check_panic|safe_mode"
+    r"Watchdog detected hard LOCKUP|.*: panic_on|scheduling while atomic|.*panic_on_|corrupted stack end"
+    r"|.*UBSAN|Unrecovered|"
+    r"Machine check|Asynchronous SError|bad mode|Oops|BUG|.*\bfatal\b|NMI: |nmi|Timeout: |.*not synchron"
+    r"|.*set \.\.\.|"
+    r"Aiee, killing interrupt handler|Attempted to kill|system call|Kernel stack overflow|Unhandled"
+    r"|.*check_panic|safe_mode"
 )
 _KIND_OF_REASON = (
     (re.compile(r"softlockup: "), "soft-lockup"),
@@ -72,8 +77,7 @@ _QUIET = 250
 
 
 class Grouper:
-    """
-    Collects drafts from lines that come in log order. `drafts` are in the order of their first heads.
+    """Collects drafts from lines that come in log order. `drafts` are in the order of their first heads.
 
     `boot` counts "Linux version" banners and is set by the caller. Memory is bounded by `limit` drafts of at most
     3000 lines; what comes after is counted in `overflow`.
@@ -157,7 +161,7 @@ class Grouper:
     def _stray(self, draft: Draft, text: str) -> bool:
         """Whether a frame belongs to the report before: two CPUs printed at once, and this one has no trace yet."""
         before = self._before
-        if before is None or draft.traced or draft.kind in _MARKERLESS or not before.traced or before.ended:
+        if before is None or draft.traced or draft.kind in MARKERLESS or not before.traced or before.ended:
             return False
         return len(draft.lines) < _LINES and len(before.lines) < _LINES and _FRAME_LINE.match(text) is not None
 
@@ -228,16 +232,9 @@ class Grouper:
         if draft.panics or draft.ended:
             return False
         if role == "die":
-            return (
-                near
-                and "die" not in roles
-                and not draft.bodied
-                and ("lead" in roles or draft.kind == "sysrq")
-            )
+            return near and "die" not in roles and not draft.bodied and ("lead" in roles or draft.kind == "sysrq")
         if draft.bodied:
-            return (
-                kind == "rcu-stall" == draft.kind and _soon(last, line, 1) and line.number - last.number < 8
-            )
+            return kind == "rcu-stall" == draft.kind and _soon(last, line, 1) and line.number - last.number < 8
         if role == "lead":
             return near and all(r in ("lead", "warn") for r in roles)
         if role == "warn":
@@ -258,9 +255,7 @@ class Grouper:
         elif target is not None and not chain:
             target = target if not target.ended and target.bodied is False else None
         elif target is not None and wanted not in (None, target.kind):
-            target = next(
-                (d for d in reversed(self.drafts[-20:]) if d.kind == wanted and d.boot == self.boot), None
-            )
+            target = next((d for d in reversed(self.drafts[-20:]) if d.kind == wanted and d.boot == self.boot), None)
         elif (
             target is not None
             and reason.startswith(("Fatal exception", "Attempted", "Aiee"))

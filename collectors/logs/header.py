@@ -1,5 +1,4 @@
-"""
-Who crashed: the CPU line, the taint, the banner, the hardware - facts that stand once in a report or a boot.
+"""Who crashed: the CPU line, the taint, the banner, the hardware - facts that stand once in a report or a boot.
 
 Sources: lib/dump_stack.c (dump_stack_print_info), kernel/panic.c (print_tainted), init/version.c (linux_banner),
 arch/x86/kernel/cpu/hypervisor.c, arch/x86/kernel/paravirt.c; the "Pid: , comm:" form is that of kernels before 3.10.
@@ -20,7 +19,8 @@ _CPU = re.compile(
 )
 _PID = re.compile(
     rf"Pid: (?P<pid>\d+), comm: (?P<comm>.{{0,40}}?)(?: Kdump: loaded)?,? +{_STATE}"
-    rf"(?: *\(?{_RELEASE}(?: (?P<version>#[^\s)]+(?: (?:Debian|SMP|PREEMPT)\b[^\s)]*(?: \d\S*)?)*)\)?(?P<hardware>.*))?)?"
+    rf"(?: *\(?{_RELEASE}(?: (?P<version>#[^\s)]+(?: (?:Debian|SMP"
+    rf"|PREEMPT)\b[^\s)]*(?: \d\S*)?)*)\)?(?P<hardware>.*))?)?"
 )
 _BARE_CPU = re.compile(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?")
 _PLAIN = re.compile(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
@@ -39,7 +39,8 @@ LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 _BOOT_FACTS = re.compile(
     rb"Hypervisor detected: (?P<detected>[^\r\n]{1,60})|Booting paravirtualized kernel on (?P<booting>[^\r\n]{1,60})"
     rb"|Brought up (?:\d+ nodes?, )?(?P<cpus>\d+) CPUs?|smpboot: Total of (?P<total>\d+) processors"
-    rb"|(?:DMI: |Hardware name: |Machine model: )(?P<hardware>[^\r\n]{1,200})|Kernel Offset: (?P<offset>0x[0-9a-f]+|disabled)"
+    rb"|(?:DMI: |Hardware name: |Machine model: )(?P<hardware>[^\r\n]{1,200})"
+    rb"|Kernel Offset: (?P<offset>0x[0-9a-f]+|disabled)"
 )
 
 
@@ -56,7 +57,7 @@ class CpuLine(NamedTuple):
 
 
 def parse_cpu_line(text: str) -> CpuLine | None:
-    """The facts of a "CPU: 0 PID: 1 Comm: init Not tainted 4.19.0 #1" line or of its older forms; None if it is none."""
+    """The facts of a "CPU: 0 PID: 1 Comm: init Not tainted 4.19.0 #1" line or of its older forms, or None."""
     if text.startswith("CPU"):
         match = _CPU.match(text) or _BARE_CPU.match(text) or _CPU_ALONE.match(text)
     elif text.startswith("Pid: "):
@@ -119,9 +120,7 @@ def find_boots(data: bytes) -> list[Boot]:
         if match and match[1][:1].isdigit():
             text = match[0].decode("utf-8", "replace").rstrip("\r ,\"}'")
             version = _BANNER_VERSION.search(text)
-            boot = Boot(
-                position, match[1].decode("utf-8", "replace"), version[1].strip() if version else None, text
-            )
+            boot = Boot(position, match[1].decode("utf-8", "replace"), version[1].strip() if version else None, text)
             if not (boots and boots[-1].banner == boot.banner and position - boots[-1].position < 4096):
                 boots.append(boot)
         position = data.find(b"Linux version ", position + 14)

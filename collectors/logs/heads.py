@@ -1,5 +1,5 @@
-"""
-The first lines of crash reports: what the kernel prints for each kind, as a table.
+# ruff: noqa: E501 - one pattern a row reads best
+"""The first lines of crash reports: what the kernel prints for each kind, as a table.
 
 Sources (kernel 2.6.32 to 6.x): arch/x86/mm/fault.c, arch/x86/kernel/{traps,dumpstack}.c, arch/arm/mm/fault.c,
 arch/arm64/mm/fault.c, arch/arm64/kernel/traps.c, arch/powerpc/mm/fault.c, arch/powerpc/kernel/traps.c,
@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 
 class Head(NamedTuple):
-    """
-    One kind of first line.
+    """One kind of first line.
 
     `role`: "lead" is followed by a die line or a WARNING of the same crash; "die" is the `[#1]` line; "warn" a WARNING;
     "report" stands alone; "more" only adds to an open report of its kind; "panic" ends the kernel.

@@ -1,8 +1,8 @@
-"""
-From a line of any log to what the kernel printed: prefixes of consoles, loggers, quotes and tickets come off.
+"""From a line of any log to what the kernel printed: prefixes of consoles, loggers, quotes and tickets come off.
 
-Sources: kernel/printk/printk.c (levels, `[time]`, caller ids `[T12]`/`[C3]`, the /dev/kmsg record "pri,seq,usec,flags;"),
-util-linux dmesg (-T, -x, --time-format), RFC 3164 and RFC 5424 syslog lines, journalctl short formats, Xen's console
+Sources: kernel/printk/printk.c (levels, `[time]`, caller ids `[T12]`/`[C3]`, the /dev/kmsg record
+"pri,seq,usec,flags;"), util-linux dmesg (-T, -x, --time-format), RFC 3164 and RFC 5424 syslog lines, journalctl
+short formats, Xen's console
 ("(d1)", "(XEN)"), Android vendors' CPU and task tags.
 """
 
@@ -19,8 +19,7 @@ _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 
 
 class Line(NamedTuple):
-    """
-    One printed line: where it stands (1-based), its text without prefixes, its time (seconds since boot) and the
+    """One printed line: where it stands (1-based), its text without prefixes, its time (seconds since boot) and the
     caller ("T12" a task, "C3" a CPU), both None where not printed. `kernel` is False for lines that another
     program than the kernel wrote, None where the source does not tell.
     """
@@ -40,7 +39,8 @@ _PREFIX = re.compile(
     r"|<(?P<level>\d{1,3})c?>"
     r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
     r"|(?:[>|] ?)+(?=[\[<\s\w(*=-])"
-    r"|(?P<facility>kern|user|daemon|auth|syslog|local\d|mail|cron|lpr|news|uucp|authpriv|ftp) {0,3}:(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
+    r"|(?P<facility>kern|user|daemon|auth|syslog|local\d|mail|cron|lpr|news|uucp|authpriv|ftp) {0,3}:(?:emerg"
+    r"|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
     rf"|\[(?:[A-Z][a-z]{{2}} )?{_MONTH} ?[ \d]\d (?:{_CLOCK} \d{{4}}|\d\d:\d\d)\] ?"
     r"|\[ *\+ *\d+\.\d{6}\] ?"
     rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d)?(?:\]|(?= )|: ?|$) ?"
@@ -54,10 +54,9 @@ _PREFIX = re.compile(
     r")"
 )
 _EMBEDDED = re.compile(r"\[ {0,6}\d{1,7}\.\d{6}\](?=[\[ ])")
+_CALLER = re.compile(r"\[ *([TC]\d{1,7})\] ?")
 _FOREIGN = re.compile(r"[\w.-]+ (?!kernel\b)[\w/.@-]{1,48}(?:\[\d+\])?: ")
-_ANSI = re.compile(
-    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)"
-)
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)")
 _LONG = 8192
 """Longer lines are cut: nothing that the kernel prints is longer (CONSOLE_EXT_LOG_MAX is 8192)."""
 
@@ -120,11 +119,14 @@ _MAIL_WIDTH = 92
 _WRAP = 66
 """Mail programs break lines at 72 columns or more; some count the quotes."""
 _BEGINS = re.compile(
-    r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP|Code: |Call |BUG|"
+    r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
+    r"|Code: |Call |BUG|"
     r"WARNING|INFO|Oops|Modules linked|Hardware name|---|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
     r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
-    r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info|stack backtrace|"
-    r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:|R:\d|Call|"
+    r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info"
+    r"|stack backtrace|"
+    r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:"
+    r"|R:\d|Call|"
     r"Not tainted|\"echo|UBSAN|index |Kernel panic|Internal error|Unable to|list_|refcount_t|[A-Z]\w+ #\d|\(|\{|\*|<"
 )
 
@@ -175,9 +177,9 @@ def split_line(whole: str, number: int) -> Iterator[Line]:
         piece = text[start : cut.start()]
         if piece.strip():
             yield Line(number, piece.strip(), time, caller, kernel)
-        rest, time, caller, kernel, _ = strip_prefixes(text[cut.start() : cut.end()])
+        _, time, caller, kernel, _ = strip_prefixes(text[cut.start() : cut.end()])
         start = cut.end()
-        follow = re.compile(r"\[ *([TC]\d{1,7})\] ?").match(text, start)
+        follow = _CALLER.match(text, start)
         if follow:
             caller, start = follow[1], follow.end()
     text = text[start:].strip()

@@ -10,8 +10,7 @@ from kbmatch.engine.signature import Signature
 
 @dataclass(frozen=True, slots=True)
 class LogReading:
-    """
-    Kernel, machine, events in log order (the fatal one marked) and notes of one log text.
+    """Kernel, machine, events in log order (the fatal one marked) and notes of one log text.
 
     `looks_like_log` is False where nothing in the text resembles a kernel log line, so that the caller can refuse a
     file that is no log at all.

@@ -1,5 +1,4 @@
-"""
-Register lines and program counters of an oops, by architecture.
+"""Register lines and program counters of an oops, by architecture.
 
 Sources: arch/x86/kernel/process_{32,64}.c (__show_regs), arch/arm/kernel/process.c, arch/arm64/kernel/process.c,
 arch/powerpc/kernel/process.c (show_regs), arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c.
@@ -27,8 +26,7 @@ _PSW = re.compile(r"Krnl PSW : (?P<mask>[0-9a-f]{16}) (?P<address>[0-9a-f]{16})(
 
 
 class Where(NamedTuple):
-    """
-    A program counter line: the location as printed (None for a bare address), the address if printed, and whether
+    """A program counter line: the location as printed (None for a bare address), the address if printed, and whether
     the CPU was in user space.
     """
 
@@ -39,7 +37,7 @@ class Where(NamedTuple):
 
 
 def _place(rest: str, user: bool, final: bool = False) -> Where:
-    addresses = [m for m in _ADDRESS.finditer(rest)]
+    addresses = list(_ADDRESS.finditer(rest))
     end = addresses[-1].end() if addresses else 0
     printed: str | None = rest[end:].strip() or None
     address = int(addresses[-1]["address"], 16) if addresses else None
@@ -52,8 +50,7 @@ def _place(rest: str, user: bool, final: bool = False) -> Where:
 
 
 def program_counter(text: str) -> Where | None:
-    """
-    The place that `RIP:`, `IP:`, `PC is at`, `pc :`, `NIP [..]`, `epc :` or `Krnl PSW` names, or None.
+    """The place that `RIP:`, `IP:`, `PC is at`, `pc :`, `NIP [..]`, `epc :` or `Krnl PSW` names, or None.
 
     `final` marks the line that x86 repeats before "end trace" (arch/x86/kernel/dumpstack.c, oops_end); it has no
     colon behind the segment or no segment.

@@ -1,5 +1,4 @@
-"""
-One crash report: its lines, read into the facts of a Signature.
+"""One crash report: its lines, read into the facts of a Signature.
 
 The layouts are those of the architectures' show_regs() and die(), of lib/dump_stack.c and of the reporters named in
 heads.py. What comes first and is of kernel mode is the fault; later register blocks belong to the interrupted context,
@@ -9,156 +8,25 @@ to user space, or repeat the first.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
+from kbmatch.collectors.logs.draft import MARKERLESS, TRAP_KINDS, Body, Draft, TraceSection
 from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_release_line
-from kbmatch.collectors.logs.heads import Match
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
+from kbmatch.collectors.logs.stacks import stalled_lines
 from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
 from kbmatch.engine.signature import Frame
 
-TRAP_KINDS = frozenset(
-    [
-        "null-deref",
-        "page-fault",
-        "gpf",
-        "double-fault",
-        "stack-overflow",
-        "divide-error",
-        "invalid-opcode",
-        "bug",
-        "warning",
-        "refcount",
-        "list-corruption",
-        "usercopy",
-        "stack-segment",
-        "alignment",
-        "soft-lockup",
-        "hard-lockup",
-        "rcu-stall",
-        "other",
-        "mce",
-        "panic",
-        "sysrq",
-    ]
-)
-"""Kinds whose report shows the registers of the fault itself; in the others a register block is an interrupted context."""
-
-MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
-_ENTRY = re.compile(
-    r"(?:asm_)?(?:exc_|sysvec_)\w+|invalid_op|apic_timer_interrupt|smp_apic_timer_interrupt|\w*reschedule_interrupt|"
-    r"call_function(?:_single)?_interrupt|ret_from_intr|__irq_svc|el1_interrupt|el1h_64_irq_handler|arch_timer_handler_\w+_unused|common_interrupt|nmi|end_repeat_nmi|page_fault|async_page_fault|"
-    r"general_protection|error_entry|do_IRQ|el1_irq|el1h_64_irq|el1h_64_sync|el1_sync|el1_dbg|double_fault|divide_error|"
-    r"xen_hvm_callback_vector|xen_do_hypervisor_callback|xen_do_upcall|hyperv_callback_vector|hv_stimer0_callback_vector"
-)
-_SOFTIRQ = frozenset(
-    [
-        "__do_softirq",
-        "handle_softirqs",
-        "do_softirq",
-        "do_softirq_own_stack",
-        "call_softirq",
-        "run_ksoftirqd",
-        "__softirqentry_text_start",
-        "invoke_softirq",
-        "____do_softirq",
-    ]
-)
-_HARDIRQ = frozenset(
-    [
-        "gic_handle_irq",
-        "handle_domain_irq",
-        "generic_handle_domain_irq",
-        "el1_irq",
-        "el1h_64_irq",
-        "__irq_svc",
-        "do_IRQ",
-        "common_interrupt",
-        "sysvec_apic_timer_interrupt",
-        "smp_apic_timer_interrupt",
-        "handle_irq_event",
-        "__handle_irq_event_percpu",
-        "do_irq",
-    ]
-)
 _CODE = re.compile(r"Code: ?(?P<code>(?:\(?<?[0-9a-f]{2,8}>?\)?[ ]*)+)")
 _CODE_PIECE = re.compile(r"(?:[<(]?[0-9a-f]{2,8}[>)]? )*[<(]?[0-9a-f]{2,8}[>)]? ?$")
 _HARDWARE = re.compile(r"Hardware name: (.+)")
 _ACCESS = re.compile(
-    r"(?P<verb>Read|Write) (?:of size (?P<size>\d+) )?at addr (?:<[0-9a-f]+>|(?P<addr>[0-9a-f]{4,16}))(?: by task (?P<comm>.+)/(?P<pid>\d+))?"
+    r"(?P<verb>Read|Write) (?:of size (?P<size>\d+) )?at addr (?:<[0-9a-f]+>"
+    r"|(?P<addr>[0-9a-f]{4,16}))(?: by task (?P<comm>.+)/(?P<pid>\d+))?"
 )
 _ACCESS_OLD = re.compile(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
 _PF = re.compile(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
 _MAX_FRAMES = 256
-
-
-@dataclass(slots=True)
-class TraceSection:
-    """Frames under one trace header, with the CPU line and the counter lines that stand before them."""
-
-    frames: list[Frame] = field(default_factory=list)
-    marks: list[str | None] = field(default_factory=list)
-    cuts: list[tuple[int, Where]] = field(default_factory=list)
-    cpu: int | None = None
-    aside: bool = False
-    fresh: bool = True
-
-
-@dataclass(slots=True)
-class Draft:
-    """A report while its lines come in. `heads` are in log order; `panics` are the panic lines that belong to it."""
-
-    heads: list[tuple[Match, Line]]
-    position: int = 0
-    boot: int = 0
-    lines: list[Line] = field(default_factory=list)
-    panics: list[tuple[Match, Line]] = field(default_factory=list)
-    bodied: bool = False
-    traced: bool = False
-    ended: bool = False
-    replayed: int = 0
-    nth: int | None = None
-    dropped: int = 0
-    told: int = 0
-    closed: bool = False
-    torn: bool = False
-    mixed: bool = False
-    lost: int = 0
-    excerpt: int = 0
-
-    @property
-    def strongest(self) -> tuple[Match, Line]:
-        """The head that names the kind: the highest rank, the first of equals."""
-        return max(self.heads, key=lambda pair: pair[0].head.rank)
-
-    @property
-    def kind(self) -> str:
-        return self.strongest[0].head.kind
-
-
-@dataclass(slots=True)
-class Body:
-    """What the lines of a report say, before it is decided what matters."""
-
-    sections: list[TraceSection] = field(default_factory=list)
-    where: Where | None = None
-    source_line: str | None = None
-    registers: dict[str, int | None] = field(default_factory=dict)
-    code: str | None = None
-    cpu_line: CpuLine | None = None
-    release_line: CpuLine | None = None
-    first_cpu: int | None = None
-    hardware: str | None = None
-    access: str | None = None
-    address: int | None = None
-    last_cr2: int | None = None
-    task: tuple[str, int] | None = None
-    modules: str = ""
-    lock_at: str | None = None
-    arch: str | None = None
-    caller: str | None = None
-    kaslr_offset: int | None = None
 
 
 _ARCH_OF_COUNTER = (
@@ -170,9 +38,7 @@ _ARCH_OF_COUNTER = (
     ("epc : ", "riscv64"),
     ("Krnl PSW", "s390x"),
 )
-_LOCK_AT = re.compile(
-    r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$"
-)
+_LOCK_AT = re.compile(r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$")
 _LOCK_NEXT = re.compile(
     r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|is freeing memory|"
     r"(?:is )?exiting with locks still held|just changed the state of lock|lock held when"
@@ -208,6 +74,7 @@ class _Reader:
         self.lock_next = False
 
     def feed(self, line: Line) -> None:
+        """Take the report's next line."""
         text = line.text
         if not text:
             return
@@ -246,9 +113,7 @@ class _Reader:
         self.side = False
         self.mark = None
         if self.section is None or self.section.frames:
-            self.section = TraceSection(
-                cpu=self.section.cpu if self.section and not self.section.frames else None
-            )
+            self.section = TraceSection(cpu=self.section.cpu if self.section and not self.section.frames else None)
             if len(self.body.sections) < 64:
                 self.body.sections.append(self.section)
         self.section.aside, self.aside = self.aside, False
@@ -270,7 +135,13 @@ class _Reader:
             else:
                 self.mark = mark
         section = self.section
-        if section is None and body_has_place(self.body) and self.kind in TRAP_KINDS and not self.side and not self.user:
+        if (
+            section is None
+            and body_has_place(self.body)
+            and self.kind in TRAP_KINDS
+            and not self.side
+            and not self.user
+        ):
             # arm and riscv print the frames right behind the registers
             self._start_trace("")
             section = self.section
@@ -317,9 +188,7 @@ class _Reader:
         body = self.body
         for lead, arch in _ARCH_OF_COUNTER:
             if text.startswith(lead) and body.arch in (None, "x86_64"):
-                body.arch = (
-                    "arm64" if arch == "arm64" and "[<" not in text else ("arm" if arch == "arm64" else arch)
-                )
+                body.arch = "arm64" if arch == "arm64" and "[<" not in text else ("arm" if arch == "arm64" else arch)
                 break
         self.user = where.user
         if self.section is not None and self.section.frames and not where.user and where.printed:
@@ -334,12 +203,7 @@ class _Reader:
             body.where = where
         elif body.where.printed is None and where.printed and not self.block_done:
             body.where = Where(where.printed, body.where.address or where.address, False)
-        elif (
-            body.where.printed
-            and not self.block_done
-            and body.where.address is None
-            and where.address is not None
-        ):
+        elif body.where.printed and not self.block_done and body.where.address is None and where.address is not None:
             body.where = Where(body.where.printed, where.address, False)
         elif body.registers and (text.startswith(("RIP: 0", "EIP: 0")) or where.final):
             self.block_done = True
@@ -390,7 +254,7 @@ class _Reader:
             body.registers.setdefault(name, value)
 
     def _s390_fault(self, text: str) -> None:
-        """arch/s390/mm/fault.c: the page that failed, and the translation-exception identification (FSI: bits 52, 53)."""
+        """arch/s390/mm/fault.c: the page that failed, and the translation-exception id (FSI: bits 52, 53)."""
         match = re.match(r"Failing address: ([0-9a-f]{16})(?: TEID: ([0-9a-f]{16}))?", text)
         if match:
             self.body.address = int(match[1], 16)
@@ -440,45 +304,11 @@ class _Reader:
         return False
 
 
-_BLOCK = re.compile(
-    r"(?:rcu: )?(?:NMI backtrace for cpu (?P<nmi>\d+)|Task dump for CPU (?P<task>\d+)|(?P<own>RCU grace-period kthread stack dump)|"
-    r"(?P<own2>Stack dump where RCU GP kthread))"
-)
-_STALLED = re.compile(r"(?:rcu: )?\s*(\d+)-\S{1,6}: \(|.*\bCPU \{? ?(\d+)|.*stalls on CPUs/tasks: \{ ?(\d+)")
-
-
-def _stalled_lines(lines: list[Line]) -> list[Line]:
-    """Of an RCU stall's lines those that show the stalled CPU: kernel/rcu/tree_stall.h also dumps RCU's own kthread and
-    the CPU where it last ran, before the CPU that is to blame."""
-    stalled: set[int] = set()
-    blocks: list[tuple[int | None, list[Line]]] = [(None, [])]
-    for line in lines:
-        match = _BLOCK.match(line.text)
-        if match:
-            number = match["nmi"] or match["task"]
-            blocks.append((int(number) if number else -1, []))
-        elif len(blocks) == 1:
-            named = _STALLED.match(line.text)
-            if named:
-                stalled.add(int(named[1] or named[2] or named[3]))
-        blocks[-1][1].append(line)
-    preamble = blocks[0][1]
-    if len(blocks) == 1 or _frame_count(preamble) > 2:
-        return [line for cpu, block in blocks if cpu != -1 for line in block]
-    shown = [(cpu, block) for cpu, block in blocks[1:] if cpu != -1 and _frame_count(block) > 2]
-    chosen = next((b for cpu, b in shown if cpu in stalled), None) or next((b for _, b in shown), None)
-    return preamble + chosen if chosen else lines
-
-
-def _frame_count(lines: list[Line]) -> int:
-    return sum(1 for line in lines if "+0x" in line.text and not line.text.startswith("?"))
-
-
 def read_body(draft: Draft) -> Body:
     """Everything that the lines of `draft` say."""
     reader = _Reader(draft.kind)
     reader.lock_next = _LOCK_NEXT.search(draft.strongest[1].text) is not None
-    lines = _stalled_lines(draft.lines) if draft.kind == "rcu-stall" else draft.lines
+    lines = stalled_lines(draft.lines) if draft.kind == "rcu-stall" else draft.lines
     for line in lines:
         reader.feed(line)
     body = reader.body
@@ -487,79 +317,3 @@ def read_body(draft: Draft) -> Body:
         body.release_line = next((c for c in found if c and c.release), body.release_line)
     body.caller = draft.heads[0][1].caller
     return body
-
-
-def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None], Where | None]:
-    """
-    (frames, their stack marks, place) of the trace that tells the crash.
-
-    The first trace with a reliable frame counts. Where the report came through a trap (a WARNING that panics, a
-    stall's timer tick), the frames before the interrupted place are the reporter's own and are left out.
-    """
-    wanted = [s for s in body.sections if any(f.reliable for f in s.frames)]
-    best = next((s for s in wanted if not s.aside and _telling(s, kind)), None) or next(iter(wanted), None)
-    if best is None:
-        best = next((s for s in body.sections if s.frames), None)
-    if best is None:
-        return [], [], None
-    if kind in (
-        "warning",
-        "refcount",
-        "bug",
-        "usercopy",
-        "list-corruption",
-        "rcu-stall",
-        "soft-lockup",
-        "hard-lockup",
-        "other",
-    ):
-        for at, where in best.cuts if best.fresh else ():
-            entry = next((f for f in reversed(best.frames[:at]) if f.reliable), None)
-            if entry is not None and _ENTRY.fullmatch(entry.symbol):
-                return best.frames[at:], best.marks[at:], where
-        if kind.endswith(("-stall", "-lockup")) and best.fresh:
-            reported = False
-            for at, frame in enumerate(best.frames):
-                reported = reported or _STALL_REPORTER.fullmatch(frame.symbol) is not None
-                if reported and frame.reliable and _ENTRY.fullmatch(frame.symbol):
-                    later = at + 1
-                    while later < len(best.frames) and _ENTRY.fullmatch(best.frames[later].symbol):
-                        later += 1
-                    return best.frames[later:], best.marks[later:], None
-    return best.frames, best.marks, None
-
-
-_STALL_REPORTER = re.compile(
-    r"rcu_\w+|check_cpu_stall|print_(?:other_)?cpu_stall|_?sched_show_task|dump_cpu_task|watchdog\w*|update_process_times|"
-    r"tick_sched_\w+|nmi_cpu_backtrace|__rcu_pending"
-)
-
-
-def _telling(section: TraceSection, kind: str) -> bool:
-    """Whether a trace of a stall shows more than the reporter and the switch that put the task aside."""
-    if not kind.endswith(("-stall", "-lockup")):
-        return True
-    reliable = [f for f in section.frames if f.reliable]
-    return len(reliable) > 2 and not any(f.symbol in ("rcu_gp_kthread", "rcu_gp_fqs_loop") for f in reliable)
-
-
-def context_of(frames: list[Frame], marks: list[str | None], caller: str | None) -> str:
-    """softirq, irq, nmi or task: where the CPU stood, by the stack marks and the softirq entry frames."""
-    if not frames:
-        return "unknown"
-    first = marks[0]
-    reliable = [(f, m) for f, m in zip(frames, marks, strict=True) if f.reliable]
-    if first == "NMI":
-        return "nmi"
-    for frame, mark in reliable:
-        if first == "IRQ" and mark != "IRQ":
-            break
-        if frame.symbol in _SOFTIRQ:
-            return "softirq"
-        if frame.symbol in _HARDIRQ:
-            return "irq"
-    if first == "IRQ":
-        return "irq"
-    if caller and caller.startswith("C"):
-        return "softirq" if any(m == "IRQ" for _, m in reliable) else "irq"
-    return "task"

@@ -23,7 +23,10 @@ _UNPACKED = 64 << 20
 _EXPORT = re.compile(rb"(?:\A|\n)(?:__CURSOR=|__REALTIME_TIMESTAMP=|__MONOTONIC_TIMESTAMP=)")
 _JSON_KEY = re.compile(rb'"(?:MESSAGE|msg|message|log|textPayload)"\s*:')
 _KMSG = re.compile(rb"(?m)^(?:[\w.+~-]{3,80},)?\d{1,4},\d{1,19},\d{1,19},[-c+](?:,[^;\n]{0,200})?;")
-_PART = re.compile(rb"(?m)^(?P<reason>Oops|Panic|Emergency|Restart|Halt|Poweroff|Unknown|Shutdown)#(?P<count>\d+) Part(?P<part>\d+)\r?$")
+_PART = re.compile(
+    rb"(?m)^(?P<reason>Oops|Panic|Emergency|Restart|Halt|Poweroff|Unknown"
+    rb"|Shutdown)#(?P<count>\d+) Part(?P<part>\d+)\r?$"
+)
 _RAMOOPS = re.compile(rb"\A====\d+\.\d+(?:-(?P<kind>[CD]))?\n")
 _HTML = re.compile(rb"&(?:lt|gt|amp|quot|nbsp|#\d{2,3});|<br ?/?>|<pre[ >]")
 
@@ -178,7 +181,7 @@ def _record(text: str, number: int, time: float | None, kernel: bool | None, cal
 
 
 def _export_lines(raw: bytes, first: int) -> Iterator[Line]:
-    """journalctl -o export: FIELD=value lines, an empty line ends an entry; binary values have a length instead."""
+    """Journalctl -o export: FIELD=value lines, an empty line ends an entry; binary values have a length instead."""
     entry: dict[str, object] = {}
     pieces = raw.split(b"\n")
     at = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kbmatch.collectors.logs.report import Draft
+from kbmatch.collectors.logs.draft import Draft
 from kbmatch.collectors.logs.trace import parse_frame, starts_trace
 from kbmatch.engine.signature import Frame, HungTask
 
@@ -45,7 +45,5 @@ def hung_tasks(draft: Draft) -> tuple[HungTask, ...]:
             frame = parse_frame(text)
             if frame and len(frames) < _MAX_FRAMES:
                 frames.extend(frame.frames[-1:] if frames else frame.frames)
-        tasks.append(
-            HungTask(groups.get("comm") or None, int(groups["pid"]), int(groups["seconds"]), tuple(frames))
-        )
+        tasks.append(HungTask(groups.get("comm") or None, int(groups["pid"]), int(groups["seconds"]), tuple(frames)))
     return tuple(tasks)

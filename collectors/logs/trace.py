@@ -1,5 +1,4 @@
-"""
-Call trace lines: frames, stack marks, and the headers of traces and of side reports.
+"""Call trace lines: frames, stack marks, and the headers of traces and of side reports.
 
 Sources: arch/x86/kernel/dumpstack.c and dumpstack_64.c (marks `<IRQ>`, `<TASK>`; "?" for what the unwinder did not
 vouch for), arch/arm/kernel/traps.c (dump_backtrace_entry: "f from g"), arch/powerpc/kernel/process.c,
@@ -25,7 +24,8 @@ _FRAME = re.compile(
 )
 _DECODED = re.compile(
     rf"(?:{_ADDR}\s*)?(?P<guess>\? )?"
-    r"(?P<printed>[A-Za-z_][\w.$]* \((?:[^()\s]+:[\d?]+(?: \(discriminator \d+\))? ?){1,8}\)(?: \[?[\w-]+\b[^\]\n]{0,60}\]?)?)"
+    r"(?P<printed>[A-Za-z_][\w.$]* \((?:[^()\s]+:[\d?]+(?: \(discriminator \d+\))? ?){1,8}\)"
+    r"(?: \[?[\w-]+\b[^\]\n]{0,60}\]?)?)"
     r"(?P<tail>)$"
 )
 _ARM = re.compile(
@@ -37,7 +37,8 @@ _START = re.compile(
     r"(?:.*\s)?(?:Call [Tt]race|Backtrace|backtrace|Stack backtrace|stack backtrace|Call Backtrace)\s*:"
 )
 _SIDE = re.compile(
-    r"(?:Allocated(?: by task \d+.*|)|Freed(?: by task \d+.*|)|Last (?:potentially related work creation|call_rcu\(\))|"
+    r"(?:Allocated(?: by task \d+.*|)|Freed(?: by task \d+.*|)|Last (?:potentially related work creation"
+    r"|call_rcu\(\))|"
     r"Second to last potentially related work creation|(?:Last|Second to last) potentially.*|"
     r"Uninit was (?:stored to memory|created) at|Memory state around|"
     r"(?:kfence-#\d+.*|\S+ \[0x[0-9a-f]+-0x.*) (?:allocated|freed) by task .*|(?:allocated|freed) by task .*|"
@@ -102,15 +103,11 @@ def parse_frame(text: str, markers: bool = True) -> FrameLine | None:
         match = _DECODED.match(text)
         if match:
             source = re.search(r"\(([^()\s]+:\d+)", match["printed"])
-            return FrameLine(
-                (frame_of(match["printed"], not match["guess"]),), marks, source[1] if source else None
-            )
+            return FrameLine((frame_of(match["printed"], not match["guess"]),), marks, source[1] if source else None)
     elif text.endswith("[inline]"):
         match = _INLINE.match(text)
         if match:
-            return FrameLine(
-                (Frame(match["printed"], text, reliable=not text.startswith("?")),), marks, match["file"]
-            )
+            return FrameLine((Frame(match["printed"], text, reliable=not text.startswith("?")),), marks, match["file"])
     return FrameLine((), marks) if marks else None
 
 

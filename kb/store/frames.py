@@ -17,8 +17,7 @@ _KEYS = ("format", "common", "dispatchers", "outer-dispatchers", "stall-kinds", 
 
 @lru_cache(maxsize=4)
 def load_helper_frames(path: Path = PATH) -> HelperFrames:
-    """
-    The table of `path` (by default the shipped one); read once a process.
+    """The table of `path` (by default the shipped one); read once a process.
 
     Raises KnowledgeError with everything that is wrong with the file.
     """
@@ -39,8 +38,7 @@ def load_helper_frames(path: Path = PATH) -> HelperFrames:
 
 
 def frames_of(table: object, file: str, *, checked: bool = False) -> HelperFrames:
-    """
-    The table of a document that YAML or JSON gave; with `checked` its regular expressions are tried, too.
+    """The table of a document that YAML or JSON gave; with `checked` its regular expressions are tried, too.
 
     Raises KnowledgeError with everything that is wrong; `file` names the document in it.
     """

@@ -4,9 +4,9 @@ X86_OLD = """\
 BUG: unable to handle kernel paging request at ffffc90000a51008
 IP: [<ffffffffa0123abc>] lab_read+0x4c/0x90 [lab_core]
 PGD 1bfc0f067 PUD 1bfc10067 PMD 1bb5f6067 PTE 0
-Oops: 0002 [#1] SMP 
+Oops: 0002 [#1] SMP
 last sysfs file: /sys/devices/system/cpu/cpu7/cache/index2/shared_cpu_map
-CPU 3 
+CPU 3
 Modules linked in: lab_core(U) autofs4 [last unloaded: scsi_wait_scan]
 
 Pid: 2711, comm: lab reader Not tainted 2.6.32-431.el6.x86_64 #1 VMware, Inc. VMware Virtual Platform/440BX Desktop
@@ -93,7 +93,7 @@ Call trace:
  invoke_syscall+0x50/0x120
  el0_svc_common.constprop.0+0x4c/0xf4
  el0t_64_sync+0x18c/0x190
-Code: a9bf7bfd 910003fd d2800020 aa0003e1 (b9000801) 
+Code: a9bf7bfd 910003fd d2800020 aa0003e1 (b9000801)
 ---[ end trace 0000000000000000 ]---
 Kernel panic - not syncing: Oops: Fatal exception
 SMP: stopping secondary CPUs
@@ -124,7 +124,7 @@ Stack: (0xb9b91f10 to 0xb9b92000)
 [<7f0a401c>] (lab_write [lab_core]) from [<8015b1a8>] (vfs_write+0xac/0x1a8)
 [<8015b1a8>] (vfs_write) from [<8015ba10>] (SyS_write+0x54/0xb0)
 [<8015ba10>] (SyS_write) from [<8000fb40>] (ret_fast_syscall+0x0/0x1c)
-Code: e1a05001 e5904000 e3a03000 e5843008 (e5840008) 
+Code: e1a05001 e5904000 e3a03000 e5843008 (e5840008)
 ---[ end trace aabbccddeeff0011 ]---
 """
 
@@ -138,9 +138,9 @@ CPU: 17 PID: 4711 Comm: lab Tainted: G           OE     5.14.0-70.13.1.el9_0.ppc
 NIP:  c008000001230abc LR: c008000001230a9c CTR: c0000000005a1230
 REGS: c00000001a2b3870 TRAP: 0300   Tainted: G           OE      (5.14.0-70.13.1.el9_0.ppc64le)
 MSR:  800000000280b033 <SF,VEC,VSX,EE,FP,ME,IR,DR,RI,LE>  CR: 24002842  XER: 20040000
-CFAR: c008000001230aa0 DAR: 0000000000000010 DSISR: 40000000 IRQMASK: 0 
-GPR00: c008000001230a9c c00000001a2b3b10 c008000001258000 0000000000000000 
-GPR04: 0000000000000001 0000000000000002 0000000000000003 0000000000000004 
+CFAR: c008000001230aa0 DAR: 0000000000000010 DSISR: 40000000 IRQMASK: 0
+GPR00: c008000001230a9c c00000001a2b3b10 c008000001258000 0000000000000000
+GPR04: 0000000000000001 0000000000000002 0000000000000003 0000000000000004
 NIP [c008000001230abc] lab_peek+0x3c/0xa0 [lab_core]
 LR [c008000001230a9c] lab_peek+0x1c/0xa0 [lab_core]
 Call Trace:
@@ -150,7 +150,7 @@ Call Trace:
 [c00000001a2b3c40] [c00000000002e1a4] system_call_exception+0x164/0x310
 [c00000001a2b3e10] [c00000000000bfe8] system_call_vectored_common+0xe8/0x278
 Instruction dump:
-60000000 60000000 7c0802a6 60000000 e8630000 e9230010 7c632378 4e800020 
+60000000 60000000 7c0802a6 60000000 e8630000 e9230010 7c632378 4e800020
 ---[ end trace 0000000000000000 ]---
 
 Kernel panic - not syncing: Fatal exception
@@ -160,8 +160,8 @@ S390X = """\
 Unable to handle kernel pointer dereference in virtual kernel address space
 Failing address: 0000000000000000 TEID: 0000000000000483
 Fault in home space mode while using kernel ASCE.
-AS:0000000001a24007 R3:0000000000000024 
-Oops: 0004 ilc:2 [#1] SMP 
+AS:0000000001a24007 R3:0000000000000024
+Oops: 0004 ilc:2 [#1] SMP
 Modules linked in: lab_core(OE) qeth
 CPU: 5 PID: 600 Comm: lab Tainted: G           OE     5.14.0-284.11.1.el9_2.s390x #1
 Hardware name: IBM 8561 T01 701 (KVM/Linux)
@@ -175,11 +175,11 @@ Krnl Code: 000003ff80123452: e3f0ff58ff71\tlay\t%r15,-168(%r15)
           #000003ff80123458: e310b0080004\tlg\t%r1,8(%r11)
           >000003ff8012345e: 58201000\t\tl\t%r2,0(%r1)
 Call Trace:
- [<000003ff8012345e>] lab_peek+0x1e/0x60 [lab_core] 
+ [<000003ff8012345e>] lab_peek+0x1e/0x60 [lab_core]
 ([<000003ff80123456>] lab_peek+0x16/0x60 [lab_core])
- [<00000000003a1b2c>] vfs_read+0xac/0x1d0 
- [<00000000003a2230>] ksys_read+0x70/0x100 
- [<00000000009b1e10>] system_call+0xdc/0x2d8 
+ [<00000000003a1b2c>] vfs_read+0xac/0x1d0
+ [<00000000003a2230>] ksys_read+0x70/0x100
+ [<00000000009b1e10>] system_call+0xdc/0x2d8
 Last Breaking-Event-Address:
  [<00000000003a1b26>] vfs_read+0xa6/0x1d0
 Kernel panic - not syncing: Fatal exception: panic_on_oops

@@ -7,11 +7,11 @@ import json
 BANNER = (
     "Linux version 5.15.0-999-lab (builder@host) (gcc (GCC) 11.2.0, GNU ld 2.37) #7 SMP Tue Jan 5 10:00:00 UTC 2027"
 )
-CRASH = """\
+TEXT = """\
 BUG: kernel NULL pointer dereference, address: 0000000000000018
 #PF: supervisor write access in kernel mode
 #PF: error_code(0x0002) - not-present page
-PGD 0 P4D 0 
+PGD 0 P4D 0
 Oops: 0002 [#1] PREEMPT SMP NOPTI
 CPU: 3 PID: 4242 Comm: worker thread Kdump: loaded Tainted: P        W  OE     5.15.0-999-lab #7
 Hardware name: VMware, Inc. VMware Virtual Platform/440BX Desktop Reference Platform, BIOS 6.00 11/12/2020
@@ -42,13 +42,14 @@ RIP: 0010:lab_queue_push+0x1d/0x80 [lab_core]
 Code: 48 89 fb 48 8b 43 10 48 85 c0 74 05 e8 00 00 00 00 31 d2 <48> 89 50 18 48 83 c4 08 5b c3 0f 1f 44 00 00
 Kernel panic - not syncing: Fatal exception
 Kernel Offset: 0x1a000000 from 0xffffffff81000000 (relocation range: 0xffffffff80000000-0xffffffffbfffffff)
----[ end Kernel panic - not syncing: Fatal exception ]---""".split("\n")
+---[ end Kernel panic - not syncing: Fatal exception ]---
+"""
 LINES = [
     "Command line: root=/dev/sda1",
     BANNER,
     "Hypervisor detected: VMware",
     "smp: Brought up 1 node, 4 CPUs",
-    *CRASH,
+    *TEXT.splitlines(),
 ]
 
 
@@ -87,7 +88,9 @@ def dmesg_json() -> str:
 
 def syslog() -> str:
     lines = (f"Jan  5 11:22:33 db-01 kernel: [{_time(i):12.6f}] {t}" for i, t in enumerate(LINES))
-    return "Jan  5 11:22:32 db-01 sshd[12]: BUG: unable to handle kernel paging request at 1\n" + "\n".join(lines) + "\n"
+    return (
+        "Jan  5 11:22:32 db-01 sshd[12]: BUG: unable to handle kernel paging request at 1\n" + "\n".join(lines) + "\n"
+    )
 
 
 def syslog_iso() -> str:

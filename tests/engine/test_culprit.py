@@ -18,7 +18,7 @@ HELPERS = HelperFrames(
 
 
 def frames(text: str) -> tuple[Frame, ...]:
-    """"a ?b c@mod d+0": names; "?" marks a leftover, "@" a module, "+0" a return address at a function's start."""
+    """ "a ?b c@mod d+0": names; "?" marks a leftover, "@" a module, "+0" a return address at a function's start."""
     found = []
     for word in text.split():
         name, _, module = word.removeprefix("?").partition("@")
@@ -59,9 +59,13 @@ def test_helpers_of_one_kind() -> None:
 
 
 def test_a_stall_blames_what_the_innermost_dispatcher_called() -> None:
-    assert blamed("rcu-stall", "lab_leaf", "lab_mid lab_timer call_timer_fn lab_x do_syscall_64") == Culprit("lab_timer", "")
+    assert blamed("rcu-stall", "lab_leaf", "lab_mid lab_timer call_timer_fn lab_x do_syscall_64") == Culprit(
+        "lab_timer", ""
+    )
     assert blamed("gpf", "lab_leaf", "lab_mid lab_timer call_timer_fn") == Culprit("lab_leaf", "")
-    assert blamed("panic", None, "panic lab_a lab_b do_syscall_64", message="corrupted stack end") == Culprit("lab_b", "")
+    assert blamed("panic", None, "panic lab_a lab_b do_syscall_64", message="corrupted stack end") == Culprit(
+        "lab_b", ""
+    )
 
 
 def test_a_page_fault_inside_a_call_is_the_call_s_work() -> None:

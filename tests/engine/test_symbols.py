@@ -44,7 +44,10 @@ def test_decorations_come_off(printed: str, plain: str) -> None:
         ("f (fs/a.c:12)", ("f", None, None, "")),
         ("f (fs/a.c:12 (discriminator 3)) xfs", ("f", None, None, "xfs")),
         ("f (include/a.h:1 fs/a.c:12)", ("f", None, None, "")),
-        ("<rust_binder::process::Process>::update_ref+0x1/0x2", ("<rust_binder::process::Process>::update_ref", 1, 2, "")),
+        (
+            "<rust_binder::process::Process>::update_ref+0x1/0x2",
+            ("<rust_binder::process::Process>::update_ref", 1, 2, ""),
+        ),
         ("addrconf_dad_work", ("addrconf_dad_work", None, None, "")),
         ("0x0", (None, None, None, None)),
         ("", (None, None, None, None)),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from corpus import arch_logs
 
+from corpus import arch_logs
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.kb.store.frames import load_helper_frames

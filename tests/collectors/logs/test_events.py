@@ -128,7 +128,10 @@ def test_hung_tasks_are_one_event_with_a_list() -> None:
     (event,) = reading.events
     assert (event.kind, event.fatal, event.symbol, event.pid) == ("hung-task", True, "__schedule", None)
     assert [(t.comm, t.pid, t.seconds) for t in event.tasks] == [("lab/11", 11, 245), ("lab/12", 12, 245)]
-    assert [[f.symbol for f in t.trace] for t in event.tasks] == [["__schedule", "lab_wait"], ["__schedule", "lab_lock"]]
+    assert [[f.symbol for f in t.trace] for t in event.tasks] == [
+        ["__schedule", "lab_wait"],
+        ["__schedule", "lab_lock"],
+    ]
     assert (reading.kernel.release, reading.kernel.taint) == ("5.4.0-1", ("P", "O", "E"))
 
 
@@ -181,7 +184,8 @@ def test_a_warning_that_panics_shows_the_real_frames() -> None:
 
 def test_registers_are_those_of_the_fault_not_of_the_interrupted_context() -> None:
     text = oops(1, 1, "lab_f").replace(
-        "CR2: 0", "RIP: 0033:0x7f0000000000\n[    1.000009] RSP: 002b:00007fff00000000 EFLAGS: 00000246\n[    1.000009] CR2: 0"
+        "CR2: 0",
+        "RIP: 0033:0x7f0000000000\n[    1.000009] RSP: 002b:00007fff00000000 EFLAGS: 00000246\n[    1.000009] CR2: 0",
     )
     (event,) = read(text)
     assert event.registers["rsp"] == 0xFFFFC90000000000
@@ -217,7 +221,9 @@ def test_a_cut_report_is_noted_and_used() -> None:
 
 
 def test_lost_lines_inside_a_report_are_noted() -> None:
-    text = oops(5, 1, "lab_f").replace("[    5.000006]", "[    5.000006] ** 38 printk messages dropped **\n[    5.000006]")
+    text = oops(5, 1, "lab_f").replace(
+        "[    5.000006]", "[    5.000006] ** 38 printk messages dropped **\n[    5.000006]"
+    )
     assert any("38 lines" in n.text for n in read_log(text.encode()).notes)
 
 

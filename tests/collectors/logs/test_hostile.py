@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from corpus import arch_logs, sample_crash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpus import arch_logs, sample_crash
 from kbmatch.collectors.logs.console import read_log, scan_stream
 from kbmatch.collectors.logs.triggers import TRIGGERS, positions, positions_by_find, regions
 

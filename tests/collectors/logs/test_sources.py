@@ -6,8 +6,8 @@ import zlib
 from dataclasses import replace
 
 import pytest
-from corpus import sample_crash
 
+from corpus import sample_crash
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.reading import LogReading
 
