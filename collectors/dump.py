@@ -8,31 +8,31 @@ No vmlinux is needed. What cannot be had is None and has a note.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-from kbmatch.collectors.containers.container import Container
 from kbmatch.collectors.containers.opening import open_files
-from kbmatch.collectors.containers.unpack import Progress
-from kbmatch.collectors.memory.facts import FACT_SYMBOLS, KernelFacts, read_facts
-from kbmatch.collectors.memory.kallsyms import Kallsyms, open_kallsyms
 from kbmatch.collectors.memory.kernel_space import open_kernel_space
-from kbmatch.collectors.memory.memory import Memory
-from kbmatch.collectors.memory.stacks import CpuStack, cpu_stacks
-from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
-from kbmatch.collectors.printk.byte_buffer import read_byte_buffer
 from kbmatch.collectors.printk.record import LogReading, format_records
-from kbmatch.collectors.printk.ringbuffer import read_ringbuffer
-from kbmatch.collectors.printk.structured import read_structured
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 from kbmatch.engine.incident import Kernel, Machine, Note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from kbmatch.collectors.containers.container import Container
+    from kbmatch.collectors.containers.unpack import Progress
+    from kbmatch.collectors.memory.facts import KernelFacts
+    from kbmatch.collectors.memory.kallsyms import Kallsyms
+    from kbmatch.collectors.memory.memory import Memory
+    from kbmatch.collectors.memory.stacks import CpuStack
+    from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
 
 NO_KERNEL = (
     "the kernel was not found in the dump: no VMCOREINFO, and neither page tables nor memory tell where it is;"
     " --vmcoreinfo, or --kaslr and --phys-base, can"
 )
 
-_UNREAD = object()
 # Distribution kernels are 30 to 50 MiB large from _stext to _end.
 _IMAGE_SPAN = 96 << 20
 
@@ -59,7 +59,8 @@ class Dump:
         self.size = container.size
         self._notes = [Note("warning", text) for text in container.problems]
         self._log: LogReading | None = None
-        self._symbols: Kallsyms | object | None = _UNREAD
+        self._symbols: Kallsyms | None = None
+        self._symbols_searched = False
         self._facts: KernelFacts | None = None
         space = open_kernel_space(container, kaslr=kaslr, phys_base=phys_base, vmcoreinfo=vmcoreinfo)
         self.space = space
@@ -100,11 +101,12 @@ class Dump:
     @property
     def symbols(self) -> Kallsyms | None:
         """The kernel's own symbols, found on first use (some 10 ms, a search by name 100 ms); None without them."""
-        if self._symbols is _UNREAD:
-            self._symbols = None
-            if self.memory is not None:
-                self._symbols = open_kallsyms(self.memory, self.vmcoreinfo) or self._search_symbols(self.memory)
-        return self._symbols if isinstance(self._symbols, Kallsyms) else None
+        if not self._symbols_searched and self.memory is not None:
+            from kbmatch.collectors.memory.kallsyms import open_kallsyms
+
+            self._symbols_searched = True
+            self._symbols = open_kallsyms(self.memory, self.vmcoreinfo) or self._search_symbols(self.memory)
+        return self._symbols
 
     def _search_symbols(self, memory: Memory) -> Kallsyms | None:
         """VMCOREINFO tells where the symbols are since 6.0; before, they are looked for in the image."""
@@ -125,6 +127,8 @@ class Dump:
         """Registers and call trace of every CPU, in the order of the notes; empty without symbols. Never raises."""
         if self.memory is None or self.symbols is None:
             return []
+        from kbmatch.collectors.memory.stacks import cpu_stacks
+
         try:
             return cpu_stacks(self.memory, self.symbols, self.container.registers)
         except (MemoryUnavailable, DamagedDump):
@@ -132,6 +136,8 @@ class Dump:
 
     def facts(self) -> KernelFacts:
         """Command line, taint, banner and panic CPU out of memory, each None where it cannot be read."""
+        from kbmatch.collectors.memory.facts import FACT_SYMBOLS, read_facts
+
         if self._facts is None:
             found = self.addresses(*FACT_SYMBOLS) if self.memory is not None else {}
             self._facts = read_facts(self.memory, found)
@@ -151,14 +157,19 @@ class Dump:
             return LogReading([])
         info = self.vmcoreinfo
         try:
-            if "prb" in info.symbols:
-                return read_ringbuffer(self.memory, info, info.symbols["prb"])
             if {"log_buf", "log_buf_len", "log_first_idx", "log_next_idx"} <= info.symbols.keys():
+                from kbmatch.collectors.printk.structured import read_structured
+
                 return read_structured(self.memory, info)
             if {"log_buf", "log_buf_len", "log_end"} <= info.symbols.keys():
+                from kbmatch.collectors.printk.byte_buffer import read_byte_buffer
+
                 return read_byte_buffer(self.memory, info)
-            if "prb" in (found := self.addresses("prb")):
-                return read_ringbuffer(self.memory, info, found["prb"])
+            pointer = info.symbols.get("prb") or self.addresses("prb").get("prb")
+            if pointer is not None:
+                from kbmatch.collectors.printk.ringbuffer import read_ringbuffer
+
+                return read_ringbuffer(self.memory, info, pointer)
         except (MemoryUnavailable, DamagedDump) as error:
             self._notes.append(Note("error", f"no kernel log: {error}"))
             return LogReading([])
@@ -198,7 +209,7 @@ def open_dump(
     unpacked up to `max_unpacked` bytes (twice the memory by default), telling `progress`. Raises
     NotACrashFile (no dump), UnsupportedFormat, DamagedDump, UnreadableInput.
     """
-    paths: list[str | Path] = [path] if isinstance(path, str | Path) else list(path)
+    paths: list[str | Path] = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
     container = open_files(paths, max_unpacked, progress)
     try:
         return Dump(container, str(paths[0]), kaslr=kaslr, phys_base=phys_base, vmcoreinfo=vmcoreinfo)

@@ -36,3 +36,20 @@ def _is_xen(head: bytes) -> bool:
     (phoff,) = struct.unpack_from("<Q", head, 32)
     phnum, _, shnum = struct.unpack_from("<HHH", head, 56)
     return bool(phnum == 0 and phoff == 0 and shnum >= 4)
+
+
+def compression(head: bytes) -> str | None:
+    """gzip, bzip2, xz, zstd, lz4, compress or tar, told by the first 512 bytes; None for anything else."""
+    if head[:3] == b"\x1f\x8b\x08":
+        return "gzip"
+    if head[:3] == b"BZh" and head[4:10] == b"\x31\x41\x59\x26\x53\x59":
+        return "bzip2"
+    if head[:6] == b"\xfd7zXZ\0":
+        return "xz"
+    if head[:4] == b"\x28\xb5\x2f\xfd" or (head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F):
+        return "zstd"
+    if head[:4] == b"\x04\x22\x4d\x18":
+        return "lz4"
+    if head[257:262] == b"ustar":
+        return "tar"
+    return None

@@ -128,7 +128,7 @@ def join_pieces(paths: list[str | Path], containers: list[Container]) -> Contain
     Anything but a piece is given back as it is. Raises UnsupportedFormat for what does not belong together.
     """
     first = containers[0]
-    if len(containers) == 1 and first.format != "kdump-compressed":
+    if len(containers) == 1 and first.format not in ("kdump-compressed", "kdump-flattened"):
         return first
     from kbmatch.collectors.containers.kdump_compressed import KdumpCompressed
 
