@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # neither dumps nor probes are imported for a log
     from kbmatch.collectors.containers.unpack import Progress
     from kbmatch.collectors.dump import Dump
     from kbmatch.collectors.logs.reading import LogReading
+    from kbmatch.collectors.types.debuginfo import DebugInfo
+    from kbmatch.engine.incident import ProbeState
     from kbmatch.engine.probe import ProbeSource
+    from kbmatch.engine.signature import Signature
 
 STDIN = "-"
 TEXTS = ("console", "transcript", "freeze")
@@ -29,7 +32,8 @@ class CollectOptions:
     """What the user overrules, limits and wants to be told.
 
     `kaslr` and `phys_base` are offsets in bytes, `vmcoreinfo` is the note's text. `max_unpacked` limits what a
-    compressed input may grow to (bytes; None: twice the memory); `progress` is told of it.
+    compressed input may grow to (bytes; None: twice the memory); `progress` is told of it. `debuginfo` has the types
+    of files that the user named, or allowed to fetch.
     """
 
     kaslr: int | None = None
@@ -37,6 +41,7 @@ class CollectOptions:
     vmcoreinfo: bytes | None = None
     max_unpacked: int | None = None
     progress: Progress | None = None
+    debuginfo: DebugInfo | None = None
 
 
 def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions | None = None) -> Incident:
@@ -57,7 +62,7 @@ def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions |
             max_unpacked=options.max_unpacked,
             progress=options.progress,
         ) as dump:
-            return _read_dump(dump, names[0])
+            return _read_dump(dump, names[0], probes, options)
     (name,) = names
     if name != STDIN:
         try:
@@ -95,7 +100,7 @@ def _collect_file(name: str, probes: ProbeSource, options: CollectOptions) -> In
         elif format_ == "binary":
             _refuse(name, source, head)
         else:
-            found = _read_container(source, name, options)
+            found = _read_container(source, name, probes, options)
     finally:
         source.close()
     return replace(found, notes=(*(Note("warning", text) for text in problems), *found.notes))
@@ -133,6 +138,7 @@ def _read_text(source: ByteSource, name: str, format_: str, probes: ProbeSource)
         from kbmatch.collectors.logs.console import read_log
 
         log, state = read_log(data), {}
+    state = {**_state_from_registers(log.events, log.kernel, probes), **state}
     notes = _notes_of(log, bool(data.strip()))
     return Incident(Source(name, format_, len(data)), log.kernel, log.machine, log.events, state, notes)
 
@@ -163,7 +169,7 @@ def _read_freeze(data: bytes, name: str) -> Incident:
     return replace(frozen, notes=(*frozen.notes, Note("info", f"read from the signature file {name}")))
 
 
-def _read_container(source: ByteSource, name: str, options: CollectOptions) -> Incident:
+def _read_container(source: ByteSource, name: str, probes: ProbeSource, options: CollectOptions) -> Incident:
     from kbmatch.collectors.containers.opening import join_pieces, open_container
     from kbmatch.collectors.dump import Dump
 
@@ -172,12 +178,12 @@ def _read_container(source: ByteSource, name: str, options: CollectOptions) -> I
         dump = Dump(
             container, name, kaslr=options.kaslr, phys_base=options.phys_base, vmcoreinfo=options.vmcoreinfo
         )
-        return _read_dump(dump, name)
+        return _read_dump(dump, name, probes, options)
     finally:
         container.close()
 
 
-def _read_dump(dump: Dump, name: str) -> Incident:
+def _read_dump(dump: Dump, name: str, probes: ProbeSource, options: CollectOptions) -> Incident:
     from kbmatch.collectors.logs.console import read_log
 
     log = read_log(dump.log_text())
@@ -186,13 +192,37 @@ def _read_dump(dump: Dump, name: str) -> Incident:
         from kbmatch.collectors.outside import outside_event
 
         events = (outside_event(dump),)
+    kernel = _kernel_of_dump(dump.kernel, log.kernel)
+    state: dict[str, ProbeState] = {}
+    lacking: frozenset[str] = frozenset()
+    notes: tuple[Note, ...] = ()
+    if dump.memory is not None:
+        from kbmatch.collectors.probes.run import run_probes
+
+        run = run_probes(dump, dump.memory, probes, events, options.debuginfo)
+        events, state, lacking, notes = run.events, run.state, run.lacking, tuple(run.notes)
+    if dump.memory is None or lacking:
+        told = _state_from_registers(events, kernel, probes)
+        state.update({name: found for name, found in told.items() if name in lacking or name not in state})
     return Incident(
         source=Source(name, dump.format, dump.size),
-        kernel=_kernel_of_dump(dump.kernel, log.kernel),
+        kernel=kernel,
         machine=_machine_of_dump(dump.machine, log.machine),
         events=events,
-        notes=(*dump.notes, *log.notes),
+        state=state,
+        notes=(*dump.notes, *log.notes, *notes),
     )
+
+
+def _state_from_registers(
+    events: Sequence[Signature], kernel: Kernel, probes: ProbeSource
+) -> dict[str, ProbeState]:
+    """What the registers of the fatal event tell of a driver's state; nothing is imported for an event without."""
+    if not any(event.fatal and event.code and event.registers for event in events):
+        return {}
+    from kbmatch.collectors.probes.from_registers import states_from_registers
+
+    return states_from_registers(events, kernel, probes)
 
 
 def _kernel_of_dump(dump: Kernel, log: Kernel) -> Kernel:

@@ -64,6 +64,7 @@ class StateRecord:
     One record that a probe read: where it lies, its values by the probe's field names, their addresses.
 
     A value that is not known is absent from `values`; `missing` then says why ("not in this dump", "not printed").
+    `registers` names the register of values that came from one.
     """
 
     at: int | None
@@ -71,6 +72,7 @@ class StateRecord:
     addresses: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict, compare=False)
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    registers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

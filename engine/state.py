@@ -41,6 +41,8 @@ def _read(state: ProbeState, record: StateRecord, name: str) -> Reading:
         return Reading(None, why=record.missing.get(name, "not read"))
     if name in record.lines:
         source: str | None = f"line {record.lines[name]}"
+    elif name in record.registers:
+        source = f"register {record.registers[name]}"
     elif name in record.addresses:
         source = f"address 0x{record.addresses[name]:x}"
     else:

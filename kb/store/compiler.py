@@ -4,7 +4,7 @@
     rule       number, id, status, file, document
     entry      (fact, value) -> rule number; what candidates are looked up by
     probed     probe id -> rule number
-    document   name -> JSON: the product table, the helper frames, each probe
+    document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads
 
 Everything is checked while it is compiled; what is wrong is reported together and nothing is written.
 """
@@ -21,12 +21,14 @@ from kbmatch.engine.condition import index_entries
 from kbmatch.engine.document import Node, Problems
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.facts import SELECTIVE
-from kbmatch.engine.probe import Probe
+from kbmatch.engine.probe import Probe, ProbeHead
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
 from kbmatch.engine.rule_loader import load_rule
 from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
+from kbmatch.kb.store.frozen_probes import to_plain
+from kbmatch.kb.store.layouts import load_layout
 from kbmatch.kb.store.probes import load_probe
 from kbmatch.kb.store.products import table_of
 from kbmatch.kb.store.yaml_reader import read_yaml
@@ -60,6 +62,7 @@ def compile_knowledge(
     digest = hashlib.sha256()
     target.executescript(_SCHEMA)
     own = list(_read_probes(files, problems, digest, target))
+    _read_layouts(files, problems, digest, target)
     if files.folder == SHIPPED:
         for name in ("products", "frames"):
             node = read_yaml(SHIPPED / f"{name}.yaml")
@@ -71,6 +74,8 @@ def compile_knowledge(
     fields = {probe.id: {field.name: field.type for field in probe.record} for probe in (*probes, *own)}
     own_fields = {probe.id: fields[probe.id] for probe in own}
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-fields", json.dumps(own_fields)))
+    heads = [to_plain(ProbeHead.of(probe)) for probe in own]
+    target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
     active = 0
     seen: dict[str, str] = {}
     for number, (path, node) in enumerate(_documents(files.rules, problems, digest)):
@@ -98,9 +103,19 @@ def _read_probes(
     for _, node in _documents(files.probes, problems, digest):
         probe = load_probe(node, problems)
         if probe is not None:
-            row = (f"probe {probe.id}", document_to_json(node))
+            row = (f"probe {probe.id}", json.dumps(to_plain(probe)))
             target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
             yield probe
+
+
+def _read_layouts(
+    files: KnowledgeFiles, problems: Problems, digest: hashlib._Hash, target: sqlite3.Connection
+) -> None:
+    for _, node in _documents(files.layouts, problems, digest):
+        layout = load_layout(node, problems)
+        if layout is not None:
+            row = (f"layout {layout.id}", json.dumps(to_plain(layout)))
+            target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
 
 
 def _documents(

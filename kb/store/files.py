@@ -13,7 +13,7 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 SHIPPED = Path(__file__).resolve().parent.parent
 """The kb folder that is installed with kbmatch."""
 
-FORMAT = 3
+FORMAT = 4
 """Of the compiled file; another number means: compile anew."""
 
 _OTHER_FOLDERS = ("probes", "layouts", "schema")
@@ -29,6 +29,7 @@ class KnowledgeFiles:
     probes: tuple[Path, ...]
 
     tables: tuple[Path, ...] = ()
+    layouts: tuple[Path, ...] = ()
 
     def key(self, base: str = "") -> str:
         """A key that changes when a file is added, removed, renamed or written: path, size and mtime_ns of each.
@@ -36,7 +37,7 @@ class KnowledgeFiles:
         `base` is the key of what the files were checked against.
         """
         digest = hashlib.sha256(base.encode())
-        for path in (*self.rules, *self.probes, *self.tables):
+        for path in (*self.rules, *self.probes, *self.tables, *self.layouts):
             try:
                 status = path.stat()
             except OSError:
@@ -58,7 +59,8 @@ def find_files(folder: Path) -> KnowledgeFiles:
     rules = [p for p in _yaml_below(rules_root, _OTHER_FOLDERS) if not p.name.endswith(".test.yaml")]
     probes = _yaml_below(folder / "probes", ())
     tables = (folder / "products.yaml", folder / "frames.yaml") if folder == SHIPPED else ()
-    return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables)
+    layouts = _yaml_below(folder / "layouts", ())
+    return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables, tuple(sorted(layouts)))
 
 
 def _yaml_below(folder: Path, skipped: Iterable[str]) -> list[Path]:

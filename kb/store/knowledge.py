@@ -15,10 +15,11 @@ from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
 from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.cache import BUILT, open_compiled, open_read_only
 from kbmatch.kb.store.files import SHIPPED, KnowledgeFiles, find_files
-from kbmatch.kb.store.layer import Layer, probe_of
+from kbmatch.kb.store.layer import Layer, heads_of, layouts_of, probe_of
 
 if TYPE_CHECKING:  # importing probes costs 5 ms, and most runs have none
-    from kbmatch.engine.probe import Probe
+    from kbmatch.engine.layout import Layout
+    from kbmatch.engine.probe import Probe, ProbeHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,23 @@ class KnowledgeBase:
         return found
 
     def probes(self) -> tuple[Probe, ...]:
-        """All probes, their expressions parsed."""
+        """All probes."""
         found = (probe_of(layer, name) for layer in self._layers for name in layer.probe_names())
         return tuple(probe for probe in found if probe is not None)
+
+    def probe(self, probe_id: str) -> Probe | None:
+        """One probe by id; of several folders that have it the last one wins."""
+        found = (probe_of(layer, probe_id) for layer in reversed(self._layers))
+        return next((probe for probe in found if probe is not None), None)
+
+    def probe_heads(self) -> tuple[ProbeHead, ...]:
+        """The heads of all probes."""
+        found = {head.id: head for layer in self._layers for head in heads_of(layer)}
+        return tuple(found.values())
+
+    def layouts(self) -> tuple[Layout, ...]:
+        """All layouts, those of further folders first."""
+        return tuple(layout for layer in reversed(self._layers) for layout in layouts_of(layer))
 
     def get(self, rule_id: str) -> Rule | None:
         """One rule by id, None if there is none such among those that take part."""

@@ -15,7 +15,8 @@ from kbmatch.engine.rule_loader import load_rule
 from kbmatch.kb.store.documents import document_from_json
 
 if TYPE_CHECKING:
-    from kbmatch.engine.probe import Probe
+    from kbmatch.engine.layout import Layout
+    from kbmatch.engine.probe import Probe, ProbeHead
 
 _BATCH = 400
 """Pairs asked for in one query; SQLite allows some 32,000 parameters, older ones 999."""
@@ -94,8 +95,15 @@ class Layer:
 
     def probe_names(self) -> list[str]:
         """Ids of this folder's probes."""
-        query = "SELECT name FROM document WHERE name >= 'probe ' AND name < 'probe!' ORDER BY name"
-        return [row[0].removeprefix("probe ") for row in self._connection.execute(query)]
+        return self._names("probe")
+
+    def layout_names(self) -> list[str]:
+        """Ids of this folder's layouts."""
+        return self._names("layout")
+
+    def _names(self, kind: str) -> list[str]:
+        query = "SELECT name FROM document WHERE name >= ? AND name < ? ORDER BY name"
+        return [row[0].removeprefix(f"{kind} ") for row in self._connection.execute(query, (f"{kind} ", f"{kind}!"))]
 
     def probe_fields(self) -> dict[str, dict[str, str]]:
         """The field types of this folder's probes, by probe id."""
@@ -108,8 +116,25 @@ class Layer:
 
 
 def probe_of(layer: Layer, probe_id: str) -> Probe | None:
-    """A probe of the layer, its expressions parsed; None if the layer has none of that id."""
-    from kbmatch.kb.store.probes import load_probe
+    """A probe of the layer; None if the layer has none of that id."""
+    plain = layer.plain_document(f"probe {probe_id}")
+    if plain is None:
+        return None
+    from kbmatch.kb.store.frozen_probes import probe_of_plain
 
-    node = layer.document(f"probe {probe_id}")
-    return None if node is None else load_probe(node, Problems())
+    return probe_of_plain(plain)
+
+
+def layouts_of(layer: Layer) -> Iterator[Layout]:
+    """The layer's layouts."""
+    from kbmatch.kb.store.frozen_probes import layout_of_plain
+
+    for name in layer.layout_names():
+        yield layout_of_plain(layer.plain_document(f"layout {name}"))
+
+
+def heads_of(layer: Layer) -> Iterator[ProbeHead]:
+    """The heads of the layer's probes."""
+    from kbmatch.kb.store.frozen_probes import head_of_plain
+
+    yield from map(head_of_plain, layer.plain_document("probe-heads") or ())

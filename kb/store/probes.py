@@ -1,4 +1,17 @@
-"""Reads probe files: kb/probes/<module>.yaml, each one probe."""
+"""
+Reads probe files: kb/probes/<module>.yaml, each one probe.
+
+    roots:                                  # tried in this order
+      - {registers: {x86_64: [r8, rdi]}, as: "struct napi_struct *", where: "p->poll == &f", yields: "container_of(...)"}
+      - {each: net_devices, where: "p->netdev_ops == &ops", yields: "netdev_priv(p)"}
+      - walk:                               # steps inside each other, each with a variable of its own
+          - {each: net_devices, as: dev}
+          - {array: "dev->_tx", count: "dev->num_tx_queues", as: queue, where: "queue->state != 0"}
+          - {list: "&q->list", of: "struct request", member: queuelist, as: rq}
+          - {each: cpus, as: cpu}
+          - {value: "...", as: x}
+        yields: "rq"
+"""
 
 from __future__ import annotations
 
@@ -8,15 +21,30 @@ from pathlib import Path
 
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Scalar, Sequence
 from kbmatch.engine.errors import KnowledgeError
-from kbmatch.engine.expression import Expression
-from kbmatch.engine.probe import MemberLayout, Probe, ProbeField, RegisterRoot
+from kbmatch.engine.expression import Expression, Number
+from kbmatch.engine.code_pattern import MIN_KNOWN, parse_code_pattern
+from kbmatch.engine.kinds import KINDS
+from kbmatch.engine.probe import (
+    MemberLayout,
+    Probe,
+    ProbeField,
+    RegisterRecord,
+    RegisterRoot,
+    Step,
+    WalkRoot,
+)
 from kbmatch.kb.store.c_expressions import ExpressionError, parse_expression
 from kbmatch.kb.store.yaml_reader import read_yaml
 
-_KEYS = ("format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts")
+_KEYS = (
+    "format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts", "kinds",
+    "register-records",
+)  # fmt: skip
 _REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
+_EACH = {"net_devices": "net-devices", "cpus": "cpus"}
 ARCHES = ("x86_64", "aarch64")
 _CONTAINER_OF = re.compile(r"container_of\(\s*p\s*,\s*(?P<type>[\w ]+?)\s*,\s*(?P<member>\w+)\s*\)")
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def load_probe(node: Node, problems: Problems) -> Probe | None:
@@ -29,28 +57,28 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
     reader.check_keys(_KEYS, _REQUIRED)
     if (version := reader.integer("format")) is not None and version != 1:
         problems.add(node, "format", "this kbmatch reads probes of format 1")
+    roots = reader.mappings("roots")
     probe = Probe(
         id=reader.text("id") or "",
         module=reader.text("module") or "",
         variable=reader.text("variable") or "",
         type_name=reader.text("record-type") or "",
-        roots=tuple(_root(item, problems) for item in reader.mappings("roots")),
+        roots=tuple(_register_root(item, problems) for item in roots if item.get("registers") is not None),
         record=tuple(_record(reader)),
         layouts=_layouts(reader),
         pointers=_pointers(reader),
+        walks=tuple(_walk(item, problems) for item in roots if item.get("registers") is None),
+        register_records=tuple(_register_record(item, problems) for item in reader.mappings("register-records")),
+        kinds=tuple(reader.texts("kinds")),
     )
+    for kind in probe.kinds:
+        if kind not in KINDS:
+            problems.add(node.get("kinds") or node, "bad-value", f"there is no crash of kind {kind!r}")
+    fields = {item.name for item in probe.record}
+    for record in probe.register_records:
+        for name in record.record.keys() - fields:
+            problems.add(node, "unknown-field", f"register-records name {name!r}, which 'record' does not have")
     return probe if len(problems.diagnostics) == before else None
-
-
-def field_types(node: Node) -> dict[str, str]:
-    """The type ("integer", "text") of each field of a probe's records, by name, without a look at its expression."""
-    record = node.get("record") if isinstance(node, Mapping) else None
-    if not isinstance(record, Mapping):
-        return {}
-    return {
-        str(name.value): "text" if isinstance(value, Mapping) and value.get("text") is not None else "integer"
-        for name, value in record.entries
-    }
 
 
 def load_probe_files(paths: Iterable[Path]) -> tuple[Probe, ...]:
@@ -70,13 +98,11 @@ def load_probe_files(paths: Iterable[Path]) -> tuple[Probe, ...]:
     return tuple(probes)
 
 
-def _root(node: Mapping, problems: Problems) -> RegisterRoot:
+def _register_root(node: Mapping, problems: Problems) -> RegisterRoot:
     reader = Reader(node, problems, "a root")
-    reader.check_keys(("registers", "as", "yields"), ("registers", "as", "yields"))
+    reader.check_keys(("registers", "as", "where", "yields"), ("registers", "as", "yields"))
     yields = reader.text("yields") or ""
-    found = _CONTAINER_OF.fullmatch(yields)
-    if yields and found is None:
-        problems.add(node.get("yields") or node, "bad-value", 'write yields: "container_of(p, TYPE, MEMBER)"')
+    found = _CONTAINER_OF.fullmatch(yields.strip())
     registers = node.get("registers")
     named: dict[str, tuple[str, ...]] = {}
     if isinstance(registers, Mapping):
@@ -85,7 +111,91 @@ def _root(node: Mapping, problems: Problems) -> RegisterRoot:
         named = {arch: part.texts(arch) for arch in registers.keys()}  # noqa: SIM118 - not a dict
     elif registers is not None:
         problems.add(registers, "bad-value", "'registers' maps an architecture to a list of registers")
-    return RegisterRoot(named, _pointee(reader.text("as") or ""), found["member"] if found else "")
+    return RegisterRoot(
+        named,
+        _pointee(reader.text("as") or ""),
+        found["member"] if found else "",
+        _expression(reader, "where"),
+        _expression(reader, "yields"),
+    )
+
+
+def _expression(reader: Reader, key: str) -> Expression | None:
+    """The expression behind a key; None if it is absent or, after noting why, if it is no expression."""
+    text = reader.text(key)
+    node = reader.node.get(key)
+    if text is None or node is None:
+        return None
+    try:
+        return parse_expression(text)
+    except ExpressionError as error:
+        reader.problems.add(node, "bad-expression", f"{text!r}: {error}")
+        return None
+
+
+def _walk(node: Mapping, problems: Problems) -> WalkRoot:
+    reader = Reader(node, problems, "a root")
+    if node.get("walk") is not None:
+        reader.check_keys(("walk", "yields"), ("walk", "yields"))
+        steps = tuple(_step(item, problems) for item in reader.mappings("walk"))
+        if not steps:
+            problems.add(node, "bad-value", "'walk' is a list of steps")
+    else:
+        steps = (_step(node, problems, alone=True),)
+    return WalkRoot(steps, _expression(reader, "yields") or Number(0))
+
+
+def _step(node: Mapping, problems: Problems, *, alone: bool = False) -> Step:
+    reader = Reader(node, problems, "a step")
+    kinds = [key for key in ("each", "list", "array", "value") if node.get(key) is not None]
+    if len(kinds) != 1:
+        problems.add(node, "bad-value", "a step has one of: registers, each, list, array, value")
+        return Step("value", "p", Number(0))
+    kind = kinds[0]
+    own = {"list": ("of", "member"), "array": ("count",)}.get(kind, ())
+    common = (kind, *own, "as", "where")
+    reader.check_keys((*common, "yields") if alone else common, (kind, *own))
+    variable = reader.text("as") or "p"
+    if not _NAME.fullmatch(variable):
+        problems.add(node.get("as") or node, "bad-value", "'as' names the step's variable")
+    where = _expression(reader, "where")
+    if kind == "each":
+        what = reader.one_of("each", tuple(_EACH)) or "cpus"
+        return Step(_EACH[what], variable, where=where)
+    return Step(
+        kind,
+        variable,
+        _expression(reader, kind),
+        _expression(reader, "count"),
+        _pointee(reader.text("of") or "") or None,
+        reader.text("member") if kind == "list" else None,
+        where,
+    )
+
+
+def _register_record(node: Mapping, problems: Problems) -> RegisterRecord:
+    reader = Reader(node, problems, "a register record")
+    reader.check_keys(("arch", "code", "build-id", "where", "record"), ("arch", "where", "record"))
+    code, build_id = reader.text("code"), reader.text("build-id")
+    if code is not None:
+        try:
+            known = parse_code_pattern(code).known
+        except ValueError as error:
+            problems.add(node.get("code") or node, "bad-code", str(error))
+        else:
+            if known < MIN_KNOWN and build_id is None:
+                problems.add(node.get("code") or node, "bad-code", f"{known} known bytes; {MIN_KNOWN} are needed")
+    elif build_id is None:
+        problems.add(node, "unbound", "registers mean something in one build only: give 'code' or 'build-id'")
+    record: dict[str, Expression] = {}
+    values = node.get("record")
+    if isinstance(values, Mapping):
+        part = Reader(values, problems, "'record'")
+        for key in values.keys():  # noqa: SIM118 - not a dict
+            if (value := _expression(part, key)) is not None:
+                record[key] = value
+    arch = reader.one_of("arch", ARCHES) or "x86_64"
+    return RegisterRecord(arch, code, build_id, _expression(reader, "where") or Number(0), record)
 
 
 def _pointee(type_name: str) -> str:
@@ -99,26 +209,33 @@ def _record(reader: Reader) -> Iterable[ProbeField]:
             reader.problems.add(record, "bad-value", "'record' maps field names to C expressions")
         return
     for name, value in record.entries:
-        type_, text_node, counter = "integer", value, None
+        type_, shown, counter = "integer", value, None
         if isinstance(value, Mapping):
             part = Reader(value, reader.problems, "a field")
             if value.get("count") is not None:
                 part.check_keys(("count", "while"), ("count", "while"))
-                counter, text_node = part.text("count"), value.get("while") or value
+                counter, shown = part.text("count"), value.get("while") or value
             else:
                 part.check_keys(("text",), ("text",))
-                type_, text_node = "text", value.get("text") or value
-        if not isinstance(text_node, Scalar) or not isinstance(text_node.value, str):
-            reader.problems.add(
-                value, "bad-value", "a field is a C expression in quotes, {text: C} or {count: i, while: C}"
-            )
-            continue
-        try:
-            expression = parse_expression(text_node.value)
-        except ExpressionError as error:
-            reader.problems.add(text_node, "bad-expression", f"{text_node.value!r}: {error}")
-            continue
-        yield ProbeField(str(name.value), type_, expression, text_node.value, counter)
+                type_, shown = "text", value.get("text") or value
+        nodes = shown.items if isinstance(shown, Sequence) and shown.items else (shown,)
+        found = [_field_expression(item, reader) for item in nodes]
+        first = nodes[0]
+        kept = [expression for expression in found if expression is not None]
+        if len(kept) == len(found) and isinstance(first, Scalar):
+            yield ProbeField(str(name.value), type_, kept[0], str(first.value), counter, tuple(kept[1:]))
+
+
+def _field_expression(node: Node, reader: Reader) -> Expression | None:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        said = "a field is a C expression in quotes (or a list of them), {text: C} or {count: i, while: C}"
+        reader.problems.add(node, "bad-value", said)
+        return None
+    try:
+        return parse_expression(node.value)
+    except ExpressionError as error:
+        reader.problems.add(node, "bad-expression", f"{node.value!r}: {error}")
+        return None
 
 
 def _pointers(reader: Reader) -> dict[Expression, str]:
@@ -155,10 +272,13 @@ def _layouts(reader: Reader) -> dict[str, dict[str, MemberLayout]]:
         if isinstance(members, Mapping):
             for member, place in members.entries:
                 numbers = [i.value for i in place.items if isinstance(i, Scalar)] if isinstance(place, Sequence) else []
-                if len(numbers) == 2 and all(type(n) is int and 0 <= n < 1 << 16 for n in numbers):
-                    placed[str(member.value)] = MemberLayout(*(int(n) for n in numbers if isinstance(n, int)))
-                else:
-                    reader.problems.add(place, "bad-value", "a member is [OFFSET, SIZE] in bytes")
+                match numbers:
+                    case [int(offset), int(size), *rest] if 0 <= offset < 1 << 24 and 0 < size < 1 << 24:
+                        type_ = rest[0] if len(rest) == 1 and isinstance(rest[0], str) else None
+                        placed[str(member.value)] = MemberLayout(offset, size, type_)
+                    case _:
+                        wanted = "a member is [OFFSET, SIZE] or [OFFSET, SIZE, TYPE], in bytes"
+                        reader.problems.add(place, "bad-value", wanted)
         else:
             reader.problems.add(members, "bad-value", "a struct maps members to [OFFSET, SIZE]")
         found[str(struct.value)] = placed
