@@ -182,7 +182,7 @@ def _trimmed(printed: str) -> str:
 def _address(body: Body, groups: dict[str, str], kind: str) -> int | None:
     given = groups.get("address")
     if given is not None:
-        return int(given, 16) & 0xFFFFFFFFFFFFFFFF
+        return 0 if given == "(null)" else int(given, 16) & 0xFFFFFFFFFFFFFFFF
     if body.address is not None:
         return body.address
     if kind in _FAULTS or kind in ("stack-overflow", "double-fault"):

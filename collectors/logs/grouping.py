@@ -11,6 +11,7 @@ import re
 
 from kbmatch.collectors.logs.draft import MARKERLESS, Draft
 from kbmatch.collectors.logs.heads import Head, Match, match_head
+from kbmatch.collectors.logs.interleaved import Pair
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.trace import starts_trace
 
@@ -73,6 +74,7 @@ _NEAR = 15
 _LINES = 3000
 _OPEN = 16
 _HEADS = 500
+_PAIRED = 400
 _QUIET = 250
 
 
@@ -93,6 +95,7 @@ class Grouper:
         self._open: dict[str | None, Draft] = {}
         self._last: Draft | None = None
         self._before: Draft | None = None
+        self._pair: Pair | None = None
 
     def feed(self, line: Line) -> None:
         """Take the next line."""
@@ -109,6 +112,9 @@ class Grouper:
         if match is None and draft is not None and line.caller is None and self._stray(draft, text):
             draft.mixed = True
             draft = self._before
+        if self._pair is not None and line.caller is None:
+            if self._paired(match, line):
+                return
         if match is not None and not self._is_echo(match, draft, line):
             self._head(match, line, draft)
             return
@@ -127,6 +133,22 @@ class Grouper:
             return
         self._body(draft, line)
 
+    def _paired(self, match: Match | None, line: Line) -> bool:
+        """While two reports are mixed: give the line to the one it belongs to; False where the mix is over."""
+        pair = self._pair
+        if pair is None or pair.over or line.number - pair.drafts[1].heads[0][1].number > _PAIRED:
+            self._pair = None
+            return False
+        if match is not None and match.head.role not in ("die", "lead", "warn"):
+            self._pair = None
+            return False
+        draft = pair.pick(line)
+        if match is not None:
+            self._join(draft, match, line)
+        else:
+            self._body(draft, line)
+        return True
+
     def _dropped(self, line: Line) -> None:
         """kernel/printk/printk.c: "** 12 printk messages dropped **", printed where the console fell behind."""
         match = _DROPPED.match(line.text)
@@ -139,6 +161,7 @@ class Grouper:
         self._open.clear()
         self._last = None
         self._before = None
+        self._pair = None
 
     def _body(self, draft: Draft, line: Line) -> None:
         text = line.text
@@ -212,10 +235,26 @@ class Grouper:
                 self._body(draft, line)
         elif draft is None:
             self._new(match, line)
+        elif self._mixes(match, line, draft):
+            self._new(match, line)
+            if self.drafts[-1] is not draft:
+                self._pair = Pair(draft, self.drafts[-1])
         elif self._joins(match, line, draft):
             self._join(draft, match, line)
         else:
             self._new(match, line)
+
+    def _mixes(self, match: Match, line: Line, draft: Draft) -> bool:
+        """Whether a head begins a second report amid the first lines of `draft`, on a console without caller ids."""
+        if line.caller is not None or draft.bodied or draft.panics or draft.ended or draft is not self._last:
+            return False
+        last = draft.heads[-1][1]
+        if last.caller is not None or line.number - last.number > 6 or not _soon(last, line, 1):
+            return False
+        same = [m.head for m, _ in draft.heads if m.head.role == match.head.role and m.head.rank >= 5]
+        if match.head.role == "warn":
+            return bool(same)
+        return match.head.rank == 7 and match.head.role in ("lead", "die") and any(h.rank == 7 for h in same)
 
     def _joins(self, match: Match, line: Line, draft: Draft) -> bool:
         """Whether a head belongs to the open report `draft`."""

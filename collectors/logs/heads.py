@@ -50,7 +50,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         "null-deref",
         "lead",
         7,
-        rf"BUG: (?:unable to handle )?kernel NULL pointer dereference(?:,? at|, address:) (?P<address>{_HEX})",
+        rf"BUG: (?:unable to handle )?kernel NULL pointer dereference(?:,? at|, address:) +(?P<address>{_HEX}|\(null\))",
     ),
     ("null-deref", "lead", 7, r"BUG: (?:unable to handle )?kernel NULL pointer dereference"),
     (
@@ -329,6 +329,8 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
     ("warning", "report", 5, r"WARNING: (?:stack-protector|suspicious|lock|locking|possible|held) [\w -]+"),
     # the rest
     ("panic", "panic", 4, r"Kernel panic - not syncing: ?(?P<reason>.*)|Kernel panic: (?P<reason2>.*)"),
+    ("other", "report", 3, r"unregister_netdevice: waiting for \S+ to become free"),
+    ("other", "report", 3, r"VFS: (?:Busy inodes after unmount|Close: file count is (?:0|zero))"),
     ("bug", "report", 3, r"BUG: Dentry "),
     ("bug", "report", 2, r"BUG: (?!.{0,80}\bat addr)[A-Za-z].{3,}"),
 )
@@ -339,7 +341,7 @@ _MAYBE = re.compile(
     r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|PANIC|corruption|usercopy|refcount_t: |"
     r"detected buffer|field-spanning|double add|->prev should|->next should|GPF could|general protection|divide error|"
     r"LOCKUP|oom-k|ut of memory|Killed process|Hardware Error|HARDWARE|achine [Cc]heck|hardware memory error|SError|"
-    r"Trigger a crash|stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page"
+    r"Trigger a crash|waiting for |VFS: |stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page"
 )
 
 

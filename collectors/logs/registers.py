@@ -42,10 +42,12 @@ def _place(rest: str, user: bool, final: bool = False) -> Where:
     printed: str | None = rest[end:].strip() or None
     address = int(addresses[-1]["address"], 16) if addresses else None
     if printed:
-        printed = re.split(r"\s+(?:E?FLAGS|[RE]SP|SS:)", printed)[0]
+        printed = str(re.split(r"\s+(?:E?FLAGS|[RE]SP|SS:)", printed)[0])
         bare = re.match(r"0x([0-9a-f]{1,16})\b", printed)
         if bare and address is None:
             address = int(bare[1], 16)
+        if printed.endswith("(null)"):
+            printed, address = None, address or 0
     return Where(printed, address, user, final)
 
 

@@ -7,6 +7,7 @@ marks), kernel/softirq.c.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kbmatch.collectors.logs.draft import Body, TraceSection
 from kbmatch.collectors.logs.lines import Line
@@ -142,7 +143,7 @@ def _telling(section: TraceSection, kind: str) -> bool:
     return len(reliable) > 2 and not any(f.symbol in ("rcu_gp_kthread", "rcu_gp_fqs_loop") for f in reliable)
 
 
-def context_of(frames: list[Frame], marks: list[str | None], caller: str | None) -> str:
+def context_of(frames: Sequence[Frame], marks: Sequence[str | None], caller: str | None) -> str:
     """softirq, irq, nmi or task: where the CPU stood, by the stack marks and the softirq entry frames."""
     if not frames:
         return "unknown"

@@ -270,3 +270,16 @@ def test_decoded_frames() -> None:
         ("lab_above", "lab", True),
         ("lab_stale", "", False),
     ]
+
+
+def test_two_cpus_at_once_without_caller_ids_are_told_apart() -> None:
+    first = oops(5, 1, "lab_f", pid=1).rstrip("\n").split("\n")
+    second = oops(5, 2, "lab_g", pid=2).replace("0000010", "0000018").replace("lab_y", "lab_z").rstrip("\n").split("\n")
+    mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+    reading = read_log(("\n".join(mixed) + "\n" + panic(5, "Fatal exception")).encode())
+    assert [(e.symbol, e.pid, e.address, e.fatal) for e in reading.events] == [
+        ("lab_f", 1, 0x10, True),
+        ("lab_g", 2, 0x18, False),
+    ]
+    assert [[f.symbol for f in e.trace] for e in reading.events] == [["lab_y"], ["lab_z"]]
+    assert any("mixed" in n.text for n in reading.notes)
