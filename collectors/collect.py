@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
@@ -33,7 +33,9 @@ class CollectOptions:
 
     `kaslr` and `phys_base` are offsets in bytes, `vmcoreinfo` is the note's text. `max_unpacked` limits what a
     compressed input may grow to (bytes; None: twice the memory); `progress` is told of it. `debuginfo` has the types
-    of files that the user named, or allowed to fetch.
+    of files that the user named, or allowed to fetch. `keep_log` is handed the text in which an event's `line` counts
+    (a log as it lies in the file, unpacked; a session; of a dump its log as dmesg prints it); it is not called where
+    there is none: a signature file, an archive beyond WHOLE_TEXT.
     """
 
     kaslr: int | None = None
@@ -42,6 +44,7 @@ class CollectOptions:
     max_unpacked: int | None = None
     progress: Progress | None = None
     debuginfo: DebugInfo | None = None
+    keep_log: Callable[[bytes], None] | None = None
 
 
 def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions | None = None) -> Incident:
@@ -96,7 +99,7 @@ def _collect_file(name: str, probes: ProbeSource, options: CollectOptions) -> In
         head = source.read(0, HEAD_BYTES)
         format_ = identify(head, source.size)
         if format_ in TEXTS:
-            found = _read_text(source, name, format_, probes)
+            found = _read_text(source, name, format_, probes, options)
         elif format_ == "binary":
             _refuse(name, source, head)
         else:
@@ -118,7 +121,7 @@ def _refuse(name: str, source: ByteSource, head: bytes) -> NoReturn:
     )
 
 
-def _read_text(source: ByteSource, name: str, format_: str, probes: ProbeSource) -> Incident:
+def _read_text(source: ByteSource, name: str, format_: str, probes: ProbeSource, options: CollectOptions) -> Incident:
     if source.size > WHOLE_TEXT and format_ == "console":
         from kbmatch.collectors.logs.console import scan_stream
 
@@ -132,11 +135,17 @@ def _read_text(source: ByteSource, name: str, format_: str, probes: ProbeSource)
     if format_ == "transcript" or _is_session(data):
         from kbmatch.collectors.transcript.transcript import read_transcript
 
+        if options.keep_log is not None:
+            options.keep_log(data)
         reading = read_transcript(data, probes)
         log, state, format_ = reading.log, reading.state, "transcript"
     else:
         from kbmatch.collectors.logs.console import read_log
 
+        if options.keep_log is not None:
+            from kbmatch.collectors.logs.sources import unpacked
+
+            options.keep_log(unpacked(data))
         log, state = read_log(data), {}
     state = {**_state_from_registers(log.events, log.kernel, probes), **state}
     notes = _notes_of(log, bool(data.strip()))
@@ -175,9 +184,7 @@ def _read_container(source: ByteSource, name: str, probes: ProbeSource, options:
 
     container = join_pieces([name], [open_container(source)])
     try:
-        dump = Dump(
-            container, name, kaslr=options.kaslr, phys_base=options.phys_base, vmcoreinfo=options.vmcoreinfo
-        )
+        dump = Dump(container, name, kaslr=options.kaslr, phys_base=options.phys_base, vmcoreinfo=options.vmcoreinfo)
         return _read_dump(dump, name, probes, options)
     finally:
         container.close()
@@ -186,7 +193,10 @@ def _read_container(source: ByteSource, name: str, probes: ProbeSource, options:
 def _read_dump(dump: Dump, name: str, probes: ProbeSource, options: CollectOptions) -> Incident:
     from kbmatch.collectors.logs.console import read_log
 
-    log = read_log(dump.log_text())
+    text = dump.log_text()
+    if options.keep_log is not None:
+        options.keep_log(text)
+    log = read_log(text)
     events = log.events
     if not events:
         from kbmatch.collectors.outside import outside_event
@@ -214,9 +224,7 @@ def _read_dump(dump: Dump, name: str, probes: ProbeSource, options: CollectOptio
     )
 
 
-def _state_from_registers(
-    events: Sequence[Signature], kernel: Kernel, probes: ProbeSource
-) -> dict[str, ProbeState]:
+def _state_from_registers(events: Sequence[Signature], kernel: Kernel, probes: ProbeSource) -> dict[str, ProbeState]:
     """What the registers of the fatal event tell of a driver's state; nothing is imported for an event without."""
     if not any(event.fatal and event.code and event.registers for event in events):
         return {}
