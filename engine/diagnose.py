@@ -47,7 +47,9 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
             if finding is not None:
                 findings.append(finding)
                 fitting.add(rule.id)
-    for rule in rules.candidates((), incident.state):
+    # registers belong to an event: without it they prove nothing
+    memory = [name for name, state in incident.state.items() if state.origin != "registers"]
+    for rule in rules.candidates((), memory):
         # memory shows it though no event does: the log is torn, or the crash came from something else
         if rule.id not in fitting:
             finding = _judge(rule, Scene(incident, None), None, products)

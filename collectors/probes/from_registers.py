@@ -27,6 +27,8 @@ def states_from_registers(
     event = next((e for e in events if e.fatal), None)
     if event is None or event.code is None or not event.registers:
         return {}
+    if event.instruction is not None and event.instruction.explains_address is False:
+        return {}  # registers, code and address are not of one fault
     found: dict[str, ProbeState] = {}
     for head in source.probe_heads():
         if not head.by_registers or event.module not in (head.module, "", None):

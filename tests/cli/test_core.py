@@ -48,8 +48,50 @@ def variant(folder: Path, old: str, new: str) -> Path:
     return path
 
 
-def test_the_log_alone_is_likely_for_the_two_index_siblings(core: Any) -> None:
-    status, found = diagnose(core, CASE / "dmesg.log")
+def test_the_log_alone_confirms_one_sibling_by_the_registers(core: Any) -> None:
+    status, found = diagnose(core, CASE / "dmesg.log", "--all")
+    assert (status, found["outcome"]) == (0, "known-issue")
+    assert verdicts(found) == {SENTINEL: "confirmed", BEHIND: "refuted"}
+    state = found["state"]["xen-netfront.rx-rings"]
+    assert state["origin"] == "registers"
+    assert state["records"] == [{"at": None, "values": {"rsp-cons": 0xFFFFFFFF, "waiting": 1}, "addresses": {}}]
+    evidence = {e["fact"]: e for e in found["findings"][0]["evidence"]}
+    assert evidence["xen-netfront.rx-rings/rsp-cons"]["source"] == "register rdi"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("R13: 0000000000000001", "R13: 0000000000000002"),  # not the packet's first slot: RDI is no index any more
+        ("RBX: 0000000000000000", "RBX: ffff98c025b5a800"),
+        ("RSI: ffff98c023924d20", "RSI: ffff98c023924d28"),
+        ("8b> 7b 2c 85", "8b> 7b 30 85"),  # another build's code
+    ],
+)
+def test_registers_that_do_not_fit_or_another_builds_code_prove_nothing(
+    core: Any, tmp_path: Path, old: str, new: str
+) -> None:
+    status, found = diagnose(core, variant(tmp_path, old, new))
+    assert (status, found["state"]) == (0, {})
+    assert verdicts(found) == {SENTINEL: "likely", BEHIND: "likely"}
+
+
+@pytest.mark.parametrize("index", [0xFFFFFFFE, 0xFFFFFFED])
+def test_any_index_that_the_last_packet_before_the_wrap_can_begin_with_confirms(
+    core: Any, tmp_path: Path, index: int
+) -> None:
+    text = LOG.replace("RDI: 00000000ffffffff", f"RDI: {index:016x}", 1)
+    text = text.replace("R09: 0000000000000000", f"R09: {index + 1:016x}", 1)
+    text = text.replace("RSI: ffff98c023924d20", f"RSI: {0xFFFF98C023924528 + 8 * (index & 255):016x}", 1)
+    (tmp_path / "dmesg.log").write_text(text)
+    _, found = diagnose(core, tmp_path / "dmesg.log")
+    assert verdicts(found) == {SENTINEL: "confirmed"}
+
+
+def test_without_registers_the_two_index_siblings_are_likely(core: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dmesg.log"
+    path.write_text("".join(line for line in LOG.splitlines(keepends=True) if "RAX:" not in line and "RDI:" not in line))
+    status, found = diagnose(core, path)
     assert (status, found["outcome"]) == (0, "known-issue")
     assert verdicts(found) == {SENTINEL: "likely", BEHIND: "likely"}
     for finding in found["findings"]:
@@ -66,8 +108,8 @@ def test_the_log_alone_is_likely_for_the_two_index_siblings(core: Any) -> None:
         }
 
 
-def test_the_text_says_what_would_tell_the_siblings_apart_and_why_the_third_is_out(core: Any) -> None:
-    status, out, _ = core(CASE / "dmesg.log")
+def test_the_text_says_what_would_tell_the_siblings_apart_and_why_the_third_is_out(core: Any, tmp_path: Path) -> None:
+    status, out, _ = core(variant(tmp_path, "R13: 0000000000000001", "R13: 0000000000000002"))
     text = " ".join(out.split())
     assert status == 0
     assert text.startswith("LIKELY one of 2 known bugs")
@@ -99,17 +141,29 @@ def test_a_refuted_sibling_is_no_finding_of_its_own_without_all(core: Any) -> No
     assert f"Refuted: {BEHIND}" in " ".join(out.split())
 
 
-def test_on_a_fixed_kernel_it_is_already_fixed(core: Any, tmp_path: Path) -> None:
+def test_on_a_fixed_kernel_the_registers_still_confirm_and_the_versions_conflict(core: Any, tmp_path: Path) -> None:
     status, found = diagnose(core, variant(tmp_path, "1902.5.2", "1902.8.4"))
+    assert (status, found["outcome"]) == (1, "needs-escalation")
+    assert verdicts(found) == {SENTINEL: "confirmed"}
+    (finding,) = found["findings"]
+    assert finding["version_conflict"] is True
+    assert finding["recommend"]["action"] == "escalate"
+
+
+def test_on_a_fixed_kernel_without_registers_it_is_already_fixed(core: Any, tmp_path: Path) -> None:
+    text = LOG.replace("1902.5.2", "1902.8.4").replace("R13: 0000000000000001", "R13: 0000000000000002")
+    (tmp_path / "dmesg.log").write_text(text)
+    status, found = diagnose(core, tmp_path / "dmesg.log")
     assert (status, found["outcome"]) == (1, "needs-escalation")
     assert verdicts(found) == {SENTINEL: "already-fixed", BEHIND: "already-fixed"}
     assert all(f["recommend"]["action"] == "escalate" for f in found["findings"])
 
 
-def test_on_an_unknown_vendors_kernel_it_is_possible(core: Any, tmp_path: Path) -> None:
+def test_on_an_unknown_vendors_kernel_it_is_confirmed_without_a_version(core: Any, tmp_path: Path) -> None:
     status, found = diagnose(core, variant(tmp_path, "4.14.35-1902.5.2.el7uek.x86_64", "4.14.35-acme7"))
-    assert (status, found["outcome"]) == (1, "needs-escalation")
-    assert verdicts(found) == {SENTINEL: "possible", BEHIND: "possible"}
+    assert (status, found["outcome"]) == (0, "known-issue")
+    assert verdicts(found) == {SENTINEL: "confirmed"}
+    assert found["findings"][0]["recommend"]["version"] is None
     assert found["kernel"]["product"] is None
 
 
