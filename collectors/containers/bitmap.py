@@ -80,7 +80,7 @@ class PageBitmap:
         end = min(last, self._length * 8)
         position = first // 8
         for low, high in self._source.data_extents(self._offset + position):
-            stop = min(high - self._offset, self._length)
+            stop = min(high - self._offset, end + 7 >> 3)
             if low - self._offset > position:
                 if begin >= 0:  # a hole is zeros: the run ends where it begins
                     if max(begin, first) < min(position * 8, end):
@@ -90,7 +90,7 @@ class PageBitmap:
             while position < stop:
                 data = self._source.read(self._offset + position, min(CHUNK, stop - position))
                 if not data:
-                    return
+                    break
                 for bit, is_set in _edges(data, position * 8):
                     if is_set and begin < 0:
                         begin = bit

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
-from kbmatch.collectors.memory.kallsyms import MAX_SYMBOLS, Kallsyms
+from kbmatch.collectors.memory.kallsyms import MAX_NAMES, MAX_SYMBOLS, Kallsyms
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 
@@ -23,6 +23,7 @@ _TABLE_SPAN = 4096
 _MARKER_SPAN = 4 << 20
 _MIN_STEP, _MAX_STEP = 256, 256 * 128
 _MAX_TABLES = 16
+_MAX_CANDIDATES = 64
 _UNMAPPED_STEP = 1 << 16
 _BASE_DISTANCE = 2 << 20
 _IMAGE_SPAN = 1 << 30
@@ -124,7 +125,7 @@ def _tables(memory: Memory, digits: int, start: int) -> dict[str, int] | None:
     token_table = digits - index[ord("0")]
     tables = {"kallsyms_token_table": token_table, "kallsyms_token_index": index_at}
     for width in (4, 8):
-        for markers_at, markers in _markers(memory, token_table, width):
+        for markers_at, markers in islice(_markers(memory, token_table, width), _MAX_CANDIDATES):
             names = _names(memory, markers_at, markers)
             if names is not None:
                 tables |= {"kallsyms_names": names[0], "kallsyms_num_syms": names[0] - 8}
@@ -153,13 +154,16 @@ def _markers(memory: Memory, token_table: int, width: int) -> Iterator[tuple[int
 
 
 def _names(memory: Memory, markers_at: int, markers: list[int]) -> tuple[int, int] | None:
-    """(address of the names, number of symbols): names that are as long as the markers say."""
-    span = markers[-1] + _MAX_STEP
-    start = max(0, markers_at - span) & ~7
-    data = _there_before(memory, markers_at, markers_at - start)
-    start = markers_at - len(data)
+    """(address of the names, number of symbols): names whose first 256 are as long as the markers say.
+
+    They begin where the last block, at most 256 names, still ends before the markers.
+    """
+    if markers[-1] > MAX_NAMES:
+        return None
     count = len(markers)
-    for at in range(8 + (-start & 7), len(data) - markers[1], 8):
+    start = markers_at - markers[-1] - _MAX_STEP & ~7
+    data = _filled(memory, start - 8, 8 + _MAX_STEP + markers[1] + 8)
+    for at in range(8, 8 + _MAX_STEP + 8, 8):
         number, high = struct.unpack_from("<II", data, at - 8)
         if high or not (count - 1) * 256 < number <= count * 256 or number > MAX_SYMBOLS:
             continue
@@ -170,8 +174,26 @@ def _names(memory: Memory, markers_at: int, markers: list[int]) -> tuple[int, in
             step = data[position]
             position += 2 + (step & 0x7F | data[position + 1] << 7) if step & 0x80 else 1 + step
         if position - at == markers[1]:
-            return start + at, number
+            return start - 8 + at, number
     return None
+
+
+def _filled(memory: Memory, address: int, length: int) -> bytes:
+    """The bytes, zeros where pages are not there: for guesses that are checked."""
+    try:
+        return memory.read(address, length)
+    except MemoryUnavailable:
+        pass
+    parts: list[bytes] = []
+    at = address
+    while at < address + length:
+        step = min(4096 - at % 4096, address + length - at)
+        try:
+            parts.append(memory.read(at, step))
+        except MemoryUnavailable:
+            parts.append(bytes(step))
+        at += step
+    return b"".join(parts)
 
 
 def _addresses(memory: Memory, before: int, count: int, behind: int, low: int) -> dict[str, int] | None:

@@ -134,6 +134,7 @@ def search_image(container: Container, image: KernelImage) -> Iterator[FoundInfo
     """
     walk = X8664Translation(container, image.root, image.levels)
     tried: set[int] = set()
+    budget = _Budget()
     end = image.physical + image.length
     while end > image.physical:
         start = max(image.physical, end - _CHUNK)
@@ -151,7 +152,7 @@ def search_image(container: Container, image: KernelImage) -> Iterator[FoundInfo
                 found = _candidate(container, physical)
                 if found is not None:
                     yield found
-            yield from _texts(container, address, data)
+            yield from _texts(container, address, data, budget)
         end = start
 
 
@@ -166,18 +167,33 @@ def _pointers(data: bytes) -> Iterator[int]:
 
 
 def search_memory(container: Container) -> Iterator[FoundInfo]:
-    """VMCOREINFO texts anywhere in memory: reads everything, the last resort."""
+    """VMCOREINFO texts anywhere in the first 8 GiB of memory that was dumped: reads everything, the last resort."""
+    budget = _Budget()
     for start, end in container.physical_ranges():
-        for address, data in _memory(container, start, end):
-            yield from _texts(container, address, data)
+        for address, data in _chunks(container, start, end):
+            yield from _texts(container, address, data, budget)
+            budget.bytes_left -= len(data)
+            if budget.bytes_left < 0:
+                return
 
 
-def _texts(container: Container, address: int, data: bytes) -> Iterator[FoundInfo]:
+class _Budget:
+    """What a search may cost: a hostile dump can hold any number of texts, and more memory than its size."""
+
+    def __init__(self) -> None:
+        self.bytes_left = 8 << 30
+        self.tries_left = 1024
+
+
+def _texts(container: Container, address: int, data: bytes, budget: _Budget) -> Iterator[FoundInfo]:
     at = data.find(_TEXT)
-    while at >= 0:
-        found = _candidate(container, address + at)
-        if found is not None:
-            yield found
+    while at >= 0 and budget.tries_left > 0:
+        # "OSRELEASE=%s" is the format string; every release begins with its number.
+        if data[at + len(_TEXT) : at + len(_TEXT) + 1].isdigit():
+            budget.tries_left -= 1
+            found = _candidate(container, address + at)
+            if found is not None:
+                yield found
         at = data.find(_TEXT, at + 1)
 
 
@@ -199,19 +215,23 @@ def _candidate(container: Container, address: int) -> FoundInfo | None:
 
 
 def _memory(container: Container, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(physical address, bytes) of what is there between two addresses, in chunks that overlap by a word's length."""
-    overlap = 16
+    """(physical address, bytes) of what is there between two addresses."""
     for low, high in container.physical_ranges(start, end):
-        for position in range(low, high, _CHUNK):
-            size = min(_CHUNK, high - position)
-            try:
-                yield position, container.read_physical(position, min(size + overlap, high - position))
-            except MemoryUnavailable:  # a damaged page among them
-                for page in range(position, position + size, 4096):
-                    try:
-                        yield page, container.read_physical(page, min(4096, high - page))
-                    except MemoryUnavailable:
-                        continue
+        yield from _chunks(container, low, high)
+
+
+def _chunks(container: Container, low: int, high: int) -> Iterator[tuple[int, bytes]]:
+    """A range that is there, in chunks that overlap by a word's length; damaged pages are left out."""
+    for position in range(low, high, _CHUNK):
+        size = min(_CHUNK, high - position)
+        try:
+            yield position, container.read_physical(position, min(size + 16, high - position))
+        except MemoryUnavailable:
+            for page in range(position, position + size, 4096):
+                try:
+                    yield page, container.read_physical(page, min(4096, high - page))
+                except MemoryUnavailable:
+                    continue
 
 
 def find_in_images(container: Container, images: list[KernelImage]) -> Iterator[FoundInfo]:

@@ -200,6 +200,60 @@ def test_same_log_as_makedumpfile(unpacked: Path, shared: Path, tmp_path: Path) 
     assert [line.split(b"] ", 1)[-1].strip() for line in ours] == [line.split(b"] ", 1)[-1].strip() for line in theirs]
 
 
+VMLINUX = Path("/usr/lib/debug/boot/vmlinux-6.1.0-56-cloud-amd64")
+
+
+@pytest.mark.parametrize(
+    ("name", "frames"),
+    # Without ringdrv's debuginfo drgn does not get out of the module in which a-napi-kdump stands.
+    [("a-napi-kdump.trim.elf.vmcore", 0), ("a-sysrq.trim.elf.vmcore", 5)],
+)
+def test_log_and_symbols_agree_with_drgn(unpacked: Path, name: str, frames: int) -> None:
+    drgn = pytest.importorskip("drgn", reason="ORACLE ABSENT: drgn is not installed")
+    if not VMLINUX.is_file():
+        pytest.skip(f"ORACLE ABSENT: {VMLINUX} is not there")
+    from drgn.helpers.linux.printk import get_dmesg
+
+    program = drgn.Program()
+    program.set_core_dump(unpacked / name)
+    program.load_debug_info([str(VMLINUX)])
+    with open_dump(unpacked / name) as dump:
+        assert drgn_text(dump) == get_dmesg(program)
+        symbols = dump.symbols
+        assert symbols is not None
+        assert dump.memory is not None
+        for symbol in ("panic", "vfs_write", "schedule", "do_syscall_64"):
+            address = program.symbol(symbol).address
+            assert symbols.lookup(address + 3) == (symbol, 3, symbols.lookup(address)[2])  # type: ignore[index]
+            assert dump.addresses(symbol) == {symbol: address}
+        # A page walk, not the image's shortcut: what the trimmed dump holds of the direct map.
+        base = dump.memory.read_u64(dump.addresses("page_offset_base")["page_offset_base"])
+        low = next(start for start, end in dump.container.physical_ranges() if end - start >= 8192)
+        assert dump.memory.read(base + low, 8192) == program.read(base + low, 8192)
+        # Every function of drgn's trace of the panic task that has frames of its own is in ours.
+        chosen = outside_event(dump)
+        ours = {chosen.symbol, *(f.symbol for f in chosen.trace)}
+        trace = program.crashed_thread().stack_trace()
+        theirs = [f.name for f in trace if not f.is_inline and f.name]
+        known = [n for n in theirs if symbols.find([n])]
+        assert len(known) >= frames
+        assert sum(n in ours for n in known) >= 0.7 * len(known)
+
+
+def test_log_agrees_with_crash(shared: Path, tmp_path: Path) -> None:
+    if shutil.which("crash") is None or not VMLINUX.is_file():
+        pytest.skip("ORACLE ABSENT: crash or its vmlinux is not installed")
+    path = shared / "dumps" / "a-napi-kdump.trim.zlib.vmcore"
+    out = subprocess.run(
+        ["crash", "-s", "--minimal", VMLINUX, path], input=b"log\nquit\n", capture_output=True, timeout=60, check=True
+    ).stdout
+    theirs = [line.strip() for line in out.splitlines() if line.startswith(b"[ ")]
+    with open_dump(path) as dump:
+        ours = [line.strip() for line in dump.log_text().splitlines()]
+    assert len(theirs) > 300
+    assert [line for line in theirs if line not in ours] == []
+
+
 def test_no_growth_with_the_size_of_the_dump(tmp_path: Path) -> None:
     """A sparse dump of 64 GiB costs as many bytes and reads as one of 256 MiB."""
     from dumps.guest import Record, build_guest
