@@ -102,7 +102,7 @@ class KnowledgeBase:
         return frames_of(self._layers[0].plain_document("frames"), "frames.yaml")
 
     @cached_property
-    def _fields(self) -> dict[str, dict[str, str]]:
+    def probe_fields(self) -> dict[str, dict[str, str]]:
         """Field types of all probes by name, for loading rules; no probe is loaded for it."""
         return {name: fields for layer in self._layers for name, fields in layer.probe_fields().items()}
 
@@ -112,7 +112,7 @@ class KnowledgeBase:
         found: dict[str, Rule] = {}
         for layer in self._layers:
             for number, rule_id in list(layer.ids()):
-                rule = layer.rule(number, self.products, self._fields)
+                rule = layer.rule(number, self.products, self.probe_fields)
                 if rule is not None:
                     found[rule_id] = rule
         return found
@@ -141,7 +141,7 @@ class KnowledgeBase:
         for layer in self._layers:
             number = layer.number_of(rule_id)
             if number is not None:
-                return layer.rule(number, self.products, self._fields)
+                return layer.rule(number, self.products, self.probe_fields)
         return None
 
     def candidates(self, keys: Iterable[tuple[str, str]], probes: Iterable[str]) -> Sequence[Rule]:
@@ -150,7 +150,7 @@ class KnowledgeBase:
         found: list[Rule] = []
         for layer in self._layers:
             for number in layer.numbers(keys, probes):
-                rule = layer.rule(number, self.products, self._fields)
+                rule = layer.rule(number, self.products, self.probe_fields)
                 if rule is not None:
                     found.append(rule)
         return sorted(found, key=lambda rule: rule.id)
