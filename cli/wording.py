@@ -32,12 +32,12 @@ def headline(diagnosis: Diagnosis, shown: Sequence[Finding], knowledge: Knowledg
     if best.version_conflict:
         return (
             "CONFIRMED, BUT",
-            f"memory shows the bug in a version that should not have it: {best.version.why}",
+            f"this version should not have the bug: {best.version.why}",
         )
     ties = sum(f.verdict is best.verdict for f in shown)
     what = "a known bug" if ties == 1 else f"one of {ties} known bugs that leave the same trace"
     if best.verdict in (Verdict.CONFIRMED, Verdict.LIKELY):
-        return _WORDS[best.verdict], f"{what}, {_fix_phrase(best, knowledge)}"
+        return _WORDS[best.verdict], f"{what}{_fix_phrase(best, knowledge)}"
     if best.verdict is Verdict.ALREADY_FIXED:
         return _WORDS[best.verdict], f"it looks like {what}, but {best.version.why}"
     if best.verdict is Verdict.POSSIBLE:
@@ -50,10 +50,10 @@ def _fix_phrase(finding: Finding, knowledge: KnowledgeBase) -> str:
     product = knowledge.products.get(version.product)
     if version.status is VersionStatus.AFFECTED and version.fixed is not None:
         name = "upstream" if version.by_upstream else product.name if product else "this product"
-        return f"fixed in {name} {version.fixed}"
+        return f", fixed in {name} {version.fixed}"
     if version.status is VersionStatus.AFFECTED:
-        return "no fixed version is known for this kernel"
-    return "which version of this kernel fixes it is not known"
+        return "; no fixed version is known for this kernel"
+    return "; which version of this kernel fixes it is not known"
 
 
 def version_phrase(finding: Finding) -> str:
