@@ -14,6 +14,7 @@ from kbmatch.engine import linear_regex
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation, Observed
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
+from kbmatch.engine.similarity import Similar, bounds
 
 ORDER_OPERATORS: tuple[str, ...] = ("in-order", "adjacent")
 OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask", "matches", "contains", "prefix", *ORDER_OPERATORS)
@@ -183,14 +184,14 @@ class AnyTask:
         return Explanation(truth, "any task", children=tuple(trees[:MAX_EXPLAINED]))
 
 
-Condition = Leaf | Combination | AnyTask
+Condition = Leaf | Combination | AnyTask | Similar
 
 
 def leaves(condition: Condition) -> Iterator[Leaf]:
-    """All leaves, in the order of the rule."""
+    """All leaves that test a fact, in the order of the rule; scored leaves are none."""
     if isinstance(condition, Leaf):
         yield condition
-    else:
+    elif not isinstance(condition, Similar):
         for child in condition.children:
             yield from leaves(child)
 
@@ -209,7 +210,7 @@ def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[
         if condition.operator == "is":
             return frozenset((condition.fact, str(value)) for value in condition.values)
         return frozenset()
-    if isinstance(condition, Combination) and condition.combinator == "not":
+    if isinstance(condition, Similar) or (isinstance(condition, Combination) and condition.combinator == "not"):
         return frozenset()
     return frozenset().union(*(index_entries(child, selective) for child in condition.children))
 
@@ -228,6 +229,8 @@ def is_indexable(
             return condition.fact in selective and any(useful(condition.fact, str(v)) for v in condition.values)
         entries = index_entries(condition, selective)
         return bool(entries) and all(useful(fact, value) for fact, value in entries)
+    if isinstance(condition, Similar):
+        return True  # looked up by its functions, see similar_entries
     able = sum(is_indexable(child, selective, useful) for child in condition.children)
     if isinstance(condition, AnyTask):
         return able > 0
@@ -237,3 +240,16 @@ def is_indexable(
         # `count` hold, so one of any n - count + 1 children does
         return able > len(condition.children) - condition.count
     return condition.combinator == "any" and able == len(condition.children)
+
+
+def similar_entries(condition: Condition) -> dict[str, float]:
+    """For each function the most that it can add to the score of a scored leaf, not under "not"; the highest counts."""
+    if isinstance(condition, Similar):
+        return bounds(condition)
+    if isinstance(condition, Leaf) or (isinstance(condition, Combination) and condition.combinator == "not"):
+        return {}
+    found: dict[str, float] = {}
+    for child in condition.children:
+        for name, bound in similar_entries(child).items():
+            found[name] = max(bound, found.get(name, 0.0))
+    return found

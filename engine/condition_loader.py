@@ -18,6 +18,7 @@ from kbmatch.engine.condition import (
 )
 from kbmatch.engine.document import Mapping, Node, Problems, Scalar, Sequence, nearest
 from kbmatch.engine.facts import FACTS
+from kbmatch.engine.similar_loader import SIMILAR, load_similar
 
 COMBINATORS: tuple[str, ...] = ("all", "any", "not", "at-least")
 ANY_TASK = "any-task"
@@ -160,6 +161,8 @@ def load_condition(node: Node | None, problems: Problems, vocabulary: Vocabulary
     if key == ANY_TASK and (inner := vocabulary.of_task()) is not None:
         child = load_condition(value, problems, inner, depth + 1)
         return child and AnyTask(child, name.mark)
+    if key == SIMILAR and vocabulary.of_task() is not None:
+        return load_similar(value, problems, name.mark)
     type_ = vocabulary.type_of(key)
     if type_ is None:
         known = vocabulary.names()

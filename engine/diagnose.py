@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
 from kbmatch.engine.condition import Reading
 from kbmatch.engine.explanation import Explanation
+from kbmatch.engine.face import Face
 from kbmatch.engine.facts import FACTS, Scene, in_order, selective_values
 from kbmatch.engine.finding import Diagnosis, Evidence, Finding, Sibling
 from kbmatch.engine.incident import Incident
@@ -17,7 +18,9 @@ from kbmatch.engine.products import Products
 from kbmatch.engine.recommend import recommend
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.state import judge_state
+from kbmatch.engine.ties import settle
 from kbmatch.engine.verdict import Verdict, combine
 
 MAX_TASKS = 1000
@@ -41,9 +44,9 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     findings: list[Finding] = []
     fitting: set[str] = set()
     for index, event in enumerate(incident.events):
-        scene = Scene(incident, event)
-        for rule in rules.candidates(selective_values(scene), ()):
-            finding = _judge(rule, scene, index, products)
+        lookup = SceneLookup(Scene(incident, event), Face(event))
+        for rule in rules.candidates(selective_values(lookup.scene), ()):
+            finding = _judge(rule, lookup, index, products)
             if finding is not None:
                 findings.append(finding)
                 fitting.add(rule.id)
@@ -52,9 +55,10 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     for rule in rules.candidates((), memory):
         # memory shows it though no event does: the log is torn, or the crash came from something else
         if rule.id not in fitting:
-            finding = _judge(rule, Scene(incident, None), None, products)
+            finding = _judge(rule, SceneLookup(Scene(incident, None)), None, products)
             if finding is not None and finding.verdict is not Verdict.INCOMPLETE:
                 findings.append(finding)
+    findings = settle(findings)
     findings = [replace(f, siblings=_siblings(f, findings, incident, rules)) for f in findings]
     findings.sort(key=lambda f: (f.verdict.rank, -f.score, f.rule.id))
     return Diagnosis(incident, _outcome(incident, findings), tuple(findings))
@@ -62,9 +66,10 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
 
 @dataclass(frozen=True, slots=True)
 class SceneLookup:
-    """The registered facts of a scene, as conditions ask for them."""
+    """The registered facts of a scene, as conditions ask for them; scored leaves ask for the `face` of its event."""
 
     scene: Scene
+    face: Face | None = field(default=None, compare=False)
 
     def __call__(self, name: str) -> Reading:
         """What is known of one fact."""
@@ -98,8 +103,8 @@ def judge_version(rule: Rule, event: Signature | None, incident: Incident, produ
     return judged
 
 
-def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> Finding | None:
-    lookup = SceneLookup(scene)
+def _judge(rule: Rule, lookup: SceneLookup, index: int | None, products: Products) -> Finding | None:
+    scene = lookup.scene
     signature = rule.signature.judge(lookup)
     if signature.truth is Truth.FALSE:
         return None
@@ -108,7 +113,10 @@ def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> F
     exceptions = tuple(item.when.judge(lookup) for item in rule.exceptions)
     excepted = any(item.truth is Truth.TRUE for item in exceptions)
     version = judge_version(rule, scene.event, scene.incident, products)
-    judgement = combine(signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug")
+    score = _score(signature)
+    judgement = combine(
+        signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug", weak=_is_weak(signature)
+    )
     if judgement is None:
         return None
     return Finding(
@@ -116,7 +124,7 @@ def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> F
         event=index,
         verdict=judgement.verdict,
         version_conflict=judgement.version_conflict,
-        score=_score(signature),
+        score=score,
         recommend=recommend(rule, judgement, version, scene.incident, products),
         version=version,
         signature=signature,
@@ -127,8 +135,16 @@ def _judge(rule: Rule, scene: Scene, index: int | None, products: Products) -> F
 
 
 def _score(signature: Explanation) -> float:
+    """The share of the leaves that hold; a scored leaf counts as much as it resembles."""
     leaves = tuple(signature.leaves())
-    return round(sum(leaf.truth is Truth.TRUE for leaf in leaves) / len(leaves), 4)
+    held = sum((leaf.score if leaf.score is not None else 1.0) for leaf in leaves if leaf.truth is Truth.TRUE)
+    return round(held / len(leaves), 4)
+
+
+def _is_weak(signature: Explanation) -> bool:
+    """Whether a scored leaf holds without resembling enough for an answer."""
+    scores = [leaf.score for leaf in signature.leaves() if leaf.score is not None and leaf.truth is Truth.TRUE]
+    return bool(scores) and max(scores) < LIKELY
 
 
 def _evidence(trees: Iterable[Explanation]) -> tuple[Evidence, ...]:

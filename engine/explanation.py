@@ -16,7 +16,8 @@ class Explanation:
     One node. `label` reads as the condition ("address is 0x2c", "all", "any record of ...").
 
     A leaf has `fact`, the value `observed` (None where unknown) and the `source` it stands in ("line 3",
-    "address 0x...", "register rbx"); other nodes have `children`. `why` says what is missing where unknown.
+    "address 0x...", "register rbx"); other nodes have `children`. `why` says what is missing where unknown. `score` is
+    that of a scored leaf (engine/similarity.py), None of others.
     """
 
     truth: Truth
@@ -26,6 +27,7 @@ class Explanation:
     source: str | None = None
     why: str | None = None
     children: tuple[Explanation, ...] = ()
+    score: float | None = None
 
     def leaves(self) -> Iterator[Explanation]:
         """All leaves, in the order of the rule."""

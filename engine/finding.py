@@ -53,7 +53,8 @@ class Finding:
     """
     One rule's answer on one event; `event` is an index into the incident's events, None for state alone.
 
-    `score` is the share of the signature's leaves that are known to hold, from 0 to 1.
+    `score` is the share of the signature's leaves that are known to hold, from 0 to 1; of a scored leaf, how much the
+    crash resembles. `tied`: so many rules resemble it equally that none is the answer; 0 otherwise.
     """
 
     rule: Rule
@@ -68,6 +69,7 @@ class Finding:
     exceptions: tuple[Explanation, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     siblings: tuple[Sibling, ...] = ()
+    tied: int = 0
 
     @property
     def answers(self) -> bool:

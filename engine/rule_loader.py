@@ -107,7 +107,8 @@ def _load_date(reader: Reader) -> str | None:
 def _load_id(reader: Reader) -> str | None:
     id_ = _checked(reader, "id", _ID, "lower-case words and hyphens", "bad-id")
     node = reader.node.get("id")
-    stem = PurePath(reader.node.mark.file).stem
+    file, _, listed = reader.node.mark.file.partition("#")  # "mined/net-core.yaml#cve-2024-1234": one of many in a file
+    stem = listed or PurePath(file).stem
     if id_ is not None and node is not None and stem != id_:
         reader.problems.add(node, "id-path", f"the id {id_!r} must equal the file name {stem!r}")
     return id_

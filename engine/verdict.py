@@ -45,13 +45,20 @@ class Judgement:
 
 
 def combine(
-    signature: Truth, state: Truth, version: VersionStatus, excepted: bool, kernel_bug: bool = True
+    signature: Truth,
+    state: Truth,
+    version: VersionStatus,
+    excepted: bool,
+    kernel_bug: bool = True,
+    *,
+    weak: bool = False,
 ) -> Judgement | None:
     """
     The verdict of DESIGN.md's table, its rows tried in order; None means no finding.
 
     `state` is UNKNOWN for rules without a state condition. For rules that are not about a kernel bug
-    (`kernel_bug` False), confirmed and likely become NOT_A_KERNEL_BUG.
+    (`kernel_bug` False), confirmed and likely become NOT_A_KERNEL_BUG. A `weak` signature (a scored leaf that resembles
+    too little for an answer) is at most possible without state, and a lookalike where the version has the fix.
     """
     if signature is Truth.FALSE:
         return None
@@ -66,9 +73,9 @@ def combine(
             return Judgement(Verdict.CONFIRMED, version_conflict=True)
         return Judgement(Verdict.CONFIRMED if kernel_bug else Verdict.NOT_A_KERNEL_BUG)
     if version is VersionStatus.FIXED:
-        return Judgement(Verdict.ALREADY_FIXED)
+        return Judgement(Verdict.NOT_AFFECTED if weak else Verdict.ALREADY_FIXED)
     if version is VersionStatus.BEFORE_INTRODUCED:
         return Judgement(Verdict.NOT_AFFECTED)
-    if version is VersionStatus.AFFECTED:
+    if version is VersionStatus.AFFECTED and not weak:
         return Judgement(Verdict.LIKELY if kernel_bug else Verdict.NOT_A_KERNEL_BUG)
     return Judgement(Verdict.POSSIBLE)

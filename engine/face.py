@@ -1,0 +1,161 @@
+"""
+The face of a crash: what of an event can be compared with another crash of the same defect.
+
+Addresses, offsets, registers and tasks differ from crash to crash and machine to machine; kind, functions, modules and
+source files stay. The same function makes the face of a reported crash and, when rules are mined, of a quoted one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from kbmatch.engine.signature import Frame, Signature
+
+MAX_NAMES = 64
+"""Functions of a trace that are looked at; deeper ones are the same in every crash."""
+_TRACE_SOURCE = re.compile(r"(?<![\w./-])(?:\.{1,2}/)*((?:[\w+-]+/){1,8}[\w.+-]+\.[chS]):\d+")
+_MAX_SOURCE_LINES = 400
+
+_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "memory": ("null-deref", "page-fault", "gpf", "kasan", "kfence", "stack-segment", "alignment", "double-fault"),
+    "integrity": ("bug", "invalid-opcode", "list-corruption", "usercopy", "bad-page", "panic"),
+    "warning": ("warning", "refcount"),
+    "uninitialised": ("kmsan",),
+    "race": ("kcsan",),
+    "arithmetic": ("ubsan", "divide-error"),
+    "locking": ("lockdep", "atomic-sleep"),
+    "hang": ("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"),
+    "leak": ("memory-leak",),
+    "overflow": ("stack-overflow",),
+    "other": ("other",),
+}
+FAMILY: Mapping[str, str] = {kind: family for family, kinds in _FAMILIES.items() for kind in kinds}
+"""The family of each kind that may be compared; oom, mce and sysrq are nobody's bug and have none."""
+
+SANITIZER_KINDS = frozenset(("kasan", "kmsan", "kcsan", "ubsan", "kfence", "memory-leak", "lockdep", "atomic-sleep"))
+"""Kinds that only a kernel built for debugging prints."""
+
+_BETWEEN: Mapping[frozenset[str], float] = {
+    frozenset(("memory", "integrity")): 0.75,
+    frozenset(("memory", "warning")): 0.6,
+    frozenset(("integrity", "warning")): 0.75,
+    frozenset(("memory", "arithmetic")): 0.6,
+    frozenset(("memory", "uninitialised")): 0.6,
+    frozenset(("memory", "overflow")): 0.5,
+    frozenset(("memory", "race")): 0.5,
+    frozenset(("integrity", "overflow")): 0.5,
+    frozenset(("locking", "hang")): 0.6,
+    frozenset(("locking", "warning")): 0.5,
+    frozenset(("locking", "memory")): 0.4,
+    frozenset(("warning", "leak")): 0.4,
+    frozenset(("memory", "hang")): 0.35,
+    frozenset(("integrity", "hang")): 0.35,
+}
+_SAME_FAMILY: Mapping[str, float] = {"memory": 0.95, "hang": 0.9, "integrity": 0.85}
+
+
+def compatibility(one: str, other: str) -> float:
+    """How well two kinds may come from one defect, from 0 (never) to 1 (the same kind)."""
+    a, b = FAMILY.get(one), FAMILY.get(other)
+    if a is None or b is None:
+        return 0.0
+    if one == other:
+        return 1.0
+    if a == b:
+        return _SAME_FAMILY.get(a, 0.8)
+    if "other" in (a, b):
+        return 0.6
+    return _BETWEEN.get(frozenset((a, b)), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One function of the sequence: `inline` if the trace says that it has no frame of its own."""
+
+    symbol: str
+    inline: bool
+    module: str | None
+
+
+class Face:
+    """
+    The comparable part of one event.
+
+    `sequence` are the functions from where the CPU stood outwards, inlined ones included; `blamed` the names that the
+    blamed function bears: the culprit, and, where it was inlined, the functions that hold it. `position` is that of the
+    culprit in `sequence`.
+    """
+
+    def __init__(self, event: Signature) -> None:
+        self.event = event
+        self.kind = event.kind
+
+    @cached_property
+    def sequence(self) -> tuple[Named, ...]:
+        """The functions, innermost first, leftovers on the stack ("?") only where there is nothing else."""
+        event = self.event
+        trace: Iterable[Frame] = event.trace
+        if not event.trace and event.tasks:
+            trace = event.tasks[0].trace
+        frames = [frame for frame in trace if frame.reliable] or list(trace)
+        names = [Named(f.symbol, _is_inline(f), f.module) for f in frames[:MAX_NAMES]]
+        if event.symbol and all(name.symbol != event.symbol for name in names[:6]):
+            names.insert(0, Named(event.symbol, False, event.module))
+        return tuple(names)
+
+    @cached_property
+    def names(self) -> Mapping[str, int]:
+        """Where each function first stands in the sequence."""
+        found: dict[str, int] = {}
+        for index, name in enumerate(self.sequence):
+            found.setdefault(name.symbol, index)
+        return found
+
+    @cached_property
+    def position(self) -> int:
+        """Index of the culprit in the sequence; 0 where it is not in it under its own name."""
+        culprit = self.event.culprit
+        return self.names.get(culprit.symbol, 0) if culprit else 0
+
+    @cached_property
+    def blamed(self) -> tuple[str, ...]:
+        """The names of the blamed function, innermost first."""
+        culprit = self.event.culprit
+        if culprit is None:
+            return ()
+        found = [culprit.symbol]
+        for name in self.sequence[self.position :][:8]:
+            if name.symbol not in found:
+                found.append(name.symbol)
+            if not name.inline:
+                break
+        return tuple(found)
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """Modules that frames bear, "-" written as "_"."""
+        culprit = self.event.culprit
+        tags = [self.event.module, culprit.module if culprit else None, *(name.module for name in self.sequence)]
+        return frozenset(tag.replace("-", "_") for tag in tags if tag)
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """Source files that the report names, as paths from the kernel's root."""
+        texts = [self.event.source_line or "", *(self.event.text or ())[:_MAX_SOURCE_LINES]]
+        return frozenset(match[1] for text in texts for match in _TRACE_SOURCE.finditer(text))
+
+    @cached_property
+    def at(self) -> str | None:
+        """The file that a BUG, WARNING or UBSAN line names, without its line number."""
+        line = self.event.source_line
+        if not line or self.kind not in ("bug", "warning", "ubsan", "atomic-sleep", "invalid-opcode"):
+            return None
+        match = re.search(r"(?:[\w+-]+/){1,8}[\w.+-]+\.[chS](?=:|$)", line)
+        return match[0] if match else None
+
+
+def _is_inline(frame: Frame) -> bool:
+    return frame.offset is None and frame.printed.rstrip().endswith("[inline]")

@@ -1,0 +1,199 @@
+"""
+The scored leaf: how much a crash resembles one that is known, as a number and not as yes or no.
+
+`similar` stands in a rule's tree beside the other conditions. Its weights were found with the crashes of the kernel's CVE
+records and with reports joined to their fixes (docs/mining.md): the blamed function counts most, then the functions that
+called it, rarer ones more; the kinds must be able to come from one defect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from kbmatch.engine.document import Mark
+from kbmatch.engine.explanation import Explanation
+from kbmatch.engine.face import FAMILY, Face, compatibility
+from kbmatch.engine.logic import Truth
+
+POSSIBLE = 0.40
+"""From here on the crash resembles the known one: the leaf is true."""
+LIKELY = 0.62
+"""From here on it may be answered; below, the finding is at most possible."""
+MAX_FRAMES = 8
+DEPTH = 0.8
+"""A frame counts this much of the one before it."""
+
+_BLAMED, _NEAR, _TOP, _NEXT, _OVERLAP = 0.40, 0.20, 0.15, 0.15, 0.30
+_WINDOW = 3
+_LONE = 0.45
+_CAPPED = LIKELY - 0.01
+_HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
+
+
+class _Lookup(Protocol):
+    """The part of a condition's lookup that a scored leaf asks."""
+
+    @property
+    def face(self) -> Face | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """
+    A known crash. `blamed` are the names of the blamed function (several where inlining moves the fault), `top` the
+    function that was printed, `frames` the specific functions that called the blamed one, innermost first, `weights` how
+    rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the crash must
+    show one. `at` is the file that a BUG or WARNING names. `magnet`: many defects crash in the blamed function.
+    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer.
+    """
+
+    kind: str
+    blamed: tuple[str, ...]
+    top: str
+    frames: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    anchor: tuple[str, ...] = ()
+    at: str | None = None
+    magnet: bool = False
+    alone: bool = False
+    mark: Mark | None = None
+
+    @property
+    def children(self) -> tuple[()]:
+        """None: walks over a condition end here."""
+        return ()
+
+    def label(self) -> str:
+        """The test in words."""
+        callers = f", called from {' < '.join(self.frames[:3])}" if self.frames else ""
+        return f"resembles a {self.kind} in {self.blamed[0]}{callers}"
+
+    def judge(self, lookup: Callable[[str], object]) -> Explanation:
+        """True from POSSIBLE on, with the score; unknown where the event shows no function at all."""
+        face: Face | None = getattr(lookup, "face", None)
+        if face is None or not face.sequence:
+            return Explanation(Truth.UNKNOWN, self.label(), "frame", why="no function is known of this crash")
+        value = self.score(face)
+        shared = tuple(name for name in dict.fromkeys((*self.blamed, *self.frames)) if name in face.names)
+        line = face.event.lines.get("trace", face.event.line)
+        source = None if line is None else f"line {line}"
+        return Explanation(Truth.of(value >= POSSIBLE), self.label(), "frame", shared, source, score=round(value, 4))
+
+    def score(self, face: Face) -> float:
+        """How much a face resembles this crash, from 0 to 1."""
+        kinds = compatibility(self.kind, face.kind)
+        if kinds == 0.0:
+            return 0.0
+        names = face.names
+        whom, start = self._blame(face)
+        value = whom
+        top = face.event.symbol
+        if top == self.top or (whom == _BLAMED and (top is None or (top in self.blamed and self.top in self.blamed))):
+            value += _TOP
+        following = 0
+        if start is not None:
+            following = self._following(face, start)
+            value += _NEXT * min(1, following)
+        elif self.frames and whom:
+            value += 0.5 * _NEXT * (self.frames[0] in names)
+        shared = self._overlap(names)
+        value += _OVERLAP * shared
+        return self._guarded(face, value * kinds, whom, following, shared)
+
+    def _blame(self, face: Face) -> tuple[float, int | None]:
+        """(points for the blamed function, where it stands in the crash)."""
+        names = face.names
+        equal = [names[name] for name in self.blamed if name in face.blamed and name in names]
+        if equal:
+            return _BLAMED, max(equal)
+        if set(self.blamed) & set(face.blamed):
+            return _BLAMED, face.position  # under the name of its family
+        limit = face.position + _WINDOW
+        near = [names[name] for name in self.blamed if name in names and names[name] <= limit]
+        if near:
+            return _NEAR, max(near)
+        if any(name in self.frames[:2] for name in face.blamed):
+            return _NEAR, None
+        return 0.0, None
+
+    def _following(self, face: Face, start: int) -> int:
+        """How many of the frames follow the blamed function in order, without long gaps, until one is missing."""
+        at, found = start, 0
+        for wanted in self.frames[:3]:
+            position = face.names.get(wanted)
+            if position is None or not at < position <= at + _WINDOW + 1:
+                break
+            at, found = position, found + 1
+        return found
+
+    def _overlap(self, names: Mapping[str, int]) -> float:
+        known = (self.blamed, *((frame,) for frame in self.frames))
+        total = shared = 0.0
+        for depth, alternatives in enumerate(known[:MAX_FRAMES]):
+            weight = DEPTH**depth * (self.weights[depth] if depth < len(self.weights) else 1.0)
+            total += weight
+            if any(name in names for name in alternatives):
+                shared += weight
+        return shared / total if total else 0.0
+
+    def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
+        if self.at is not None and face.at is not None and self.at != face.at and self.kind == face.kind:
+            value *= 0.6  # another BUG or WARN of the same function or of a shared helper
+        if not self.frames:
+            value = min(value, _LONE)
+        if self.alone:
+            value = min(value, _CAPPED)
+        if self.anchor and not self._anchored(face):
+            value = min(value * 0.8, _CAPPED)
+        if self.magnet and following < 2:
+            value = min(value * 0.85, _CAPPED)
+        if self.kind in _HANGS and not (self.anchor and following):
+            value = min(value * 0.8, _CAPPED)
+        if whom < _BLAMED and following < 1:
+            value = min(value, _CAPPED)
+        return value
+
+    def _anchored(self, face: Face) -> bool:
+        return any(shows(face, anchor) for anchor in self.anchor)
+
+
+def shows(face: Face, anchor: str) -> bool:
+    """Whether a crash shows something of a source file: its folder ("net/sctp/"), or a name as module or prefix."""
+    if anchor.endswith("/"):
+        return any(source.startswith(anchor) for source in face.sources)
+    prefix = anchor + "_"
+    return anchor in face.modules or any(
+        name.startswith(prefix) or name == anchor or name.lstrip("_").startswith(prefix) for name in face.names
+    )
+
+
+def bounds(condition: Similar) -> dict[str, float]:
+    """
+    For each function the most that its presence in a crash can add to the score.
+
+    The sum over a crash's functions is never below the score, so rules whose sum is too small need not be tried.
+    """
+    found: dict[str, float] = {}
+    known = (condition.blamed, *((frame,) for frame in condition.frames))[:MAX_FRAMES]
+    weights = [DEPTH**i * (condition.weights[i] if i < len(condition.weights) else 1.0) for i in range(len(known))]
+    total = sum(weights) or 1.0
+    for depth, alternatives in enumerate(known):
+        for name in alternatives:
+            found[name] = found.get(name, 0.0) + _OVERLAP * weights[depth] / total
+    for name in condition.blamed:
+        # equal, and the top where a crash names none
+        found[name] = found.get(name, 0.0) + _BLAMED + _TOP
+    for name in condition.frames[:2]:
+        found[name] = found.get(name, 0.0) + _NEAR
+    if condition.frames:
+        found[condition.frames[0]] = found.get(condition.frames[0], 0.0) + _NEXT
+    if condition.top not in condition.blamed:
+        found[condition.top] = found.get(condition.top, 0.0) + _TOP
+    return found
+
+
+def comparable(kind: str) -> bool:
+    """Whether crashes of a kind are compared at all."""
+    return kind in FAMILY
