@@ -12,7 +12,7 @@ from kbmatch.collectors.logs.grouping import OOPS_KINDS, Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
 from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading
-from kbmatch.collectors.logs.sources import Reader, pstore_blocks, reader_of, unpacked
+from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, reader_of, unpacked
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
@@ -37,11 +37,13 @@ class _Scanner:
         self.finished: list[tuple[Signature, Body]] = []
         self.tail = b""
         self.line = 1
+        self.hostname: str | None = None
         self._waiting: bytes | None = None
 
     def feed(self, block: bytes, first: int | None = None) -> None:
         """Take the next block; `first` is its first line's number where blocks do not follow each other."""
         line = self.line if first is None else first
+        self.hostname = self.hostname or hostname_of(block)
         boots = find_boots(block)
         self._boot_lines(block, boots)
         starts = {}
@@ -191,6 +193,7 @@ def _reading(scanner: _Scanner) -> LogReading:
                 events[i] = replace(event, release=_release(bodies[i], boots[draft.boot]))
     if machine.hypervisor is None and machine.hardware:
         machine = replace(machine, hypervisor=hypervisor_of(machine.hardware))
+    machine = replace(machine, hostname=scanner.hostname)
     kernel = replace(kernel, kaslr_offset=offset)
     seen = bool(events or scanner.stamped or any(boots))
     notes = [
@@ -202,13 +205,20 @@ def _reading(scanner: _Scanner) -> LogReading:
 
 
 def _replays(events: list[Signature]) -> dict[int, int | None]:
-    """The events that only repeat an earlier one - a console replay, a log pasted twice - and the line of that one.
+    """The events that only repeat another one - a console replay, a log pasted twice, the head that syslogd sent to all
+    terminals - and the line of that one.
 
     A repetition has the same time and says the same; without times, the registers have to be the same too.
     """
     seen: dict[tuple[object, ...], int | None] = {}
+    told = {event.message: (event.time, event.line) for event in events if event.trace or event.registers}
     found: dict[int, int | None] = {}
     for i, event in enumerate(events):
+        if not event.trace and not event.registers and event.message in told:
+            time, line = told[event.message]
+            if time is None or event.time in (None, time):
+                found[i] = line
+                continue
         if event.time is None and not event.registers:
             continue
         registers = tuple(event.registers.items())

@@ -64,6 +64,8 @@ OOPS_KINDS = frozenset(
         "hard-lockup",
     ]
 )
+_REPEATED = frozenset(("kasan", "kmsan", "kfence", "rcu-stall", "memory-leak"))
+"""Kinds whose head comes once for each inlined level of a decoded log, or once for each CPU."""
 _DROPPED = re.compile(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
@@ -112,9 +114,8 @@ class Grouper:
         if match is None and draft is not None and line.caller is None and self._stray(draft, text):
             draft.mixed = True
             draft = self._before
-        if self._pair is not None and line.caller is None:
-            if self._paired(match, line):
-                return
+        if self._pair is not None and line.caller is None and self._paired(match, line):
+            return
         if match is not None and not self._is_echo(match, draft, line):
             self._head(match, line, draft)
             return
@@ -253,7 +254,7 @@ class Grouper:
             return False
         same = [m.head for m, _ in draft.heads if m.head.role == match.head.role and m.head.rank >= 5]
         if match.head.role == "warn":
-            return bool(same)
+            return bool(same) and not _same_cpu(match, draft)
         return match.head.rank == 7 and match.head.role in ("lead", "die") and any(h.rank == 7 for h in same)
 
     def _joins(self, match: Match, line: Line, draft: Draft) -> bool:
@@ -277,8 +278,9 @@ class Grouper:
         if role == "lead":
             return near and all(r in ("lead", "warn") for r in roles)
         if role == "warn":
-            return near and all(r == "lead" for r in roles)
-        if kind == draft.kind and kind in ("kasan", "rcu-stall"):
+            # decoded logs repeat the line for each inlined level
+            return (near and all(r == "lead" for r in roles)) or ("warn" in roles and _same_cpu(match, draft))
+        if kind == draft.kind and kind in _REPEATED:
             return near
         return False
 
@@ -313,6 +315,12 @@ class Grouper:
             target.lines.append(line)
         self._open[line.caller] = target
         self._last = target
+
+
+def _same_cpu(match: Match, draft: Draft) -> bool:
+    """Whether a WARNING names the CPU and the pid that the report's own WARNING names."""
+    own = next((m.groups for m, _ in draft.heads if m.head.role == "warn"), {})
+    return "pid" in own and all(match.groups.get(key) == own.get(key) for key in ("cpu", "pid"))
 
 
 def _soon(before: Line, after: Line, seconds: float) -> bool:

@@ -103,7 +103,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
     ("stack-overflow", "lead", 8, r"Insufficient stack space to handle exception"),
     ("stack-overflow", "lead", 8, r"(?:kernel )?stack overflow \((?:double-fault|page fault)\)"),
     ("stack-overflow", "lead", 8, r"Kernel stack overflow in process "),
-    ("double-fault", "lead", 8, r"PANIC: double fault"),
+    ("double-fault", "lead", 8, r"(?:traps: )?PANIC: double fault"),
     (
         "list-corruption",
         "lead",
@@ -256,6 +256,7 @@ _TABLE: tuple[tuple[str, str, int, str], ...] = (
         7,
         r"BUG: (?:Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on freeing mm)",
     ),
+    ("memory-leak", "report", 7, r"unreferenced object 0x[0-9a-f]+ \(size \d+\):"),
     ("memory-leak", "report", 8, r"BUG: memory leak$|BUG: memory leak\b"),
     (
         "other",
@@ -341,7 +342,7 @@ _MAYBE = re.compile(
     r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|PANIC|corruption|usercopy|refcount_t: |"
     r"detected buffer|field-spanning|double add|->prev should|->next should|GPF could|general protection|divide error|"
     r"LOCKUP|oom-k|ut of memory|Killed process|Hardware Error|HARDWARE|achine [Cc]heck|hardware memory error|SError|"
-    r"Trigger a crash|waiting for |VFS: |stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page"
+    r"Trigger a crash|unreferenced obj|waiting for |VFS: |stack overflow|Insufficient stack|Kernel attempted|kernel tried|Faulting instr|Bad page"
 )
 
 

@@ -31,10 +31,10 @@ class Line(NamedTuple):
     kernel: bool | None = None
 
 
-_FAST = re.compile(r"\[ *(\d{1,10}\.\d{3,9})\](?:\[ *([TC]\d{1,7})\])? ?")
+_FAST = re.compile(r"\[ *(\d{1,10}\.\d{3,9}) ?\](?:\[ *([TC]\d{1,7})\])? ?")
 _PREFIX = re.compile(
     r"\s*(?:"
-    r"\[ *(?P<stamp>\d{1,10}\.\d{3,9})\] ?"
+    r"\[ *(?P<stamp>\d{1,10}\.\d{3,9}) ?\] ?"
     r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
     r"|<(?P<level>\d{1,3})c?>"
     r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"

@@ -46,8 +46,9 @@ def _place(rest: str, user: bool, final: bool = False) -> Where:
         bare = re.match(r"0x([0-9a-f]{1,16})\b", printed)
         if bare and address is None:
             address = int(bare[1], 16)
-        if printed.endswith("(null)"):
-            printed, address = None, address or 0
+        if printed.endswith("(null)") or not re.match(r"0x|[\w.$<]+\+0x|[A-Za-z_][\w.$]* (?:\(|\S+:\d)", printed):
+            address = address or 0 if printed.endswith("(null)") else address
+            printed = None
     return Where(printed, address, user, final)
 
 
@@ -65,8 +66,8 @@ def program_counter(text: str) -> Where | None:
             return _place(match["rest"], user)
         match = _RIP_OLD.match(text)
         return _place(match["rest"], False, final=not text.startswith("IP")) if match else None
-    if text.startswith("PC is at "):
-        return Where(text[9:].strip(), None, False)
+    if text.startswith(("PC is at ", "EIP is at ")):
+        return Where(text.partition(" is at ")[2].strip(), None, False)
     if text.startswith("pc : "):
         rest = text[5:].strip()
         match = _ADDRESS.match(rest)

@@ -64,6 +64,7 @@ class _Reader:
         self.section: TraceSection | None = TraceSection() if kind in MARKERLESS else None
         if self.section is not None:
             self.body.sections.append(self.section)
+        self.loose = TraceSection()
         self.side = False
         self.user = False
         self.block_done = False
@@ -145,6 +146,8 @@ class _Reader:
             # arm and riscv print the frames right behind the registers
             self._start_trace("")
             section = self.section
+        if section is None and not self.side:
+            section = self.loose
         if section is None or self.side:
             return
         if arm and section.frames:
@@ -312,6 +315,8 @@ def read_body(draft: Draft) -> Body:
     for line in lines:
         reader.feed(line)
     body = reader.body
+    if reader.loose.frames and not any(section.frames for section in body.sections):
+        body.sections.append(reader.loose)  # the "Call Trace:" line is lost or was left out
     if len(lines) != len(draft.lines) and not any(f and f.release for f in (body.cpu_line, body.release_line)):
         found = (parse_cpu_line(line.text) for line in draft.lines)
         body.release_line = next((c for c in found if c and c.release), body.release_line)

@@ -28,6 +28,11 @@ _PART = re.compile(
     rb"|Shutdown)#(?P<count>\d+) Part(?P<part>\d+)\r?$"
 )
 _RAMOOPS = re.compile(rb"\A====\d+\.\d+(?:-(?P<kind>[CD]))?\n")
+_HOST = re.compile(
+    rb"(?m)^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,32}) "
+    rb"(?P<syslog>[\w.-]{1,64}) kernel(?:\[\d+\])?: "
+    rb'|"_HOSTNAME"\s*:\s*"(?P<json>[\w.-]{1,64})"|^_HOSTNAME=(?P<export>[\w.-]{1,64})$'
+)
 _HTML = re.compile(rb"&(?:lt|gt|amp|quot|nbsp|#\d{2,3});|<br ?/?>|<pre[ >]")
 
 
@@ -44,6 +49,15 @@ def reader_of(head: bytes) -> Reader:
     if _HTML.search(head):
         return _html_lines
     return printed_lines
+
+
+def hostname_of(block: bytes) -> str | None:
+    """The host that the syslog or journal lines at the beginning of `block` name for the kernel, None without one."""
+    match = _HOST.search(block, 0, _PEEK)
+    if not match:
+        return None
+    name = (match["syslog"] or match["json"] or match["export"]).decode("utf-8", "replace")
+    return name if name.lower() != "localhost" else None
 
 
 def unpacked(data: bytes) -> bytes:

@@ -27,6 +27,7 @@ TRIGGERS: tuple[bytes, ...] = (
     b"nable to handle",
     b"Internal error",
     b"UBSAN: ",
+    b"unreferenced object",
     b"LOCKUP",
     b"Trigger a crash",
     b"Linux version ",

@@ -283,3 +283,71 @@ def test_two_cpus_at_once_without_caller_ids_are_told_apart() -> None:
     ]
     assert [[f.symbol for f in e.trace] for e in reading.events] == [["lab_y"], ["lab_z"]]
     assert any("mixed" in n.text for n in reading.notes)
+
+
+def test_a_decoded_head_is_repeated_for_each_inlined_level() -> None:
+    warning = """\
+WARNING: CPU: 1 PID: 655 at drivers/lab/cache.c:809 lab_inner drivers/lab/cache.c:806 [inline]
+WARNING: CPU: 1 PID: 655 at drivers/lab/cache.c:809 lab_outer+0x284/0x3cc drivers/lab/cache.c:886
+CPU: 1 UID: 0 PID: 655 Comm: x Not tainted 6.12.0 #1
+RIP: 0010:lab_inner drivers/lab/cache.c:806 [inline]
+RIP: 0010:lab_outer+0x284/0x3cc drivers/lab/cache.c:886
+Call Trace:
+ lab_caller+0x1/0x2 drivers/lab/main.c:1
+"""
+    (event,) = read(warning)
+    assert (event.symbol, event.offset) == ("lab_outer", 0x284)
+    kmsan = """\
+BUG: KMSAN: uninit-value in lab_inner include/lab.h:253 [inline]
+BUG: KMSAN: uninit-value in lab_outer+0x7df/0x1e50 include/lab.h:321
+ lab_inner include/lab.h:253 [inline]
+ lab_outer+0x7df/0x1e50 include/lab.h:321
+ lab_caller+0x178/0x1b0 net/lab.c:727
+
+Uninit was created at:
+ lab_alloc+0x1/0x2 mm/lab.c:1
+"""
+    (event,) = read(kmsan)
+    assert (event.kind, event.symbol) == ("kmsan", "lab_outer")
+    assert [f.symbol for f in event.trace] == ["lab_inner", "lab_outer", "lab_caller"]
+
+
+def test_frames_count_where_the_trace_header_is_left_out() -> None:
+    (event,) = read(
+        "UBSAN: array-index-out-of-bounds in a/b.c:1:2\nindex 9 is out of range\n lab_a+0x1/0x2\n lab_b+0x1/0x2\n"
+    )
+    assert [f.symbol for f in event.trace] == ["lab_a", "lab_b"]
+
+
+def test_kmemleak_objects() -> None:
+    text = """\
+unreferenced object 0xffff888115ed25a0 (size 8):
+  comm "modprobe", pid 727, jiffies 4295051278 (age 25.529s)
+  backtrace:
+    [<000000007f457abb>] __kmalloc_node+0x4c/0xc0
+    [<00000000a87bfa9e>] lab_alloc+0x6f/0x180
+"""
+    (event,) = read(text)
+    assert event.kind == "memory-leak"
+    assert [f.symbol for f in event.trace] == ["__kmalloc_node", "lab_alloc"]
+
+
+def test_the_head_that_syslogd_sends_to_all_terminals_is_no_event_of_its_own() -> None:
+    head = "watchdog: BUG: soft lockup - CPU#3 stuck for 26s! [lab:6976]"
+    wall = f"Message from syslogd@rhel9 at Apr 19 14:14:55 ...\n kernel:{head}\n\n"
+    report = f"[   10.000001] {head}\n[   10.000002] RIP: 0010:lab_spin+0x1/0x2\n[   10.000003] RAX: 0000000000000001\n"
+    (event,) = read(wall + report)
+    assert event.symbol == "lab_spin"
+
+
+def test_the_place_in_an_i386_oops_of_2_6_32() -> None:
+    (event,) = read(
+        "BUG: unable to handle kernel NULL pointer dereference at 00000004\n"
+        "IP: [<f7c1234a>] lab_read+0xa/0x30 [lab]\n"
+        "Oops: 0000 [#1] SMP\n"
+        "EIP: 0060:[<f7c1234a>] EFLAGS: 00010246 CPU: 0\n"
+        "EIP is at lab_read+0xa/0x30 [lab]\n"
+        "EAX: 00000000 EBX: f6a1c000 ECX: 00000000 EDX: 00000001\n"
+    )
+    assert (event.symbol, event.offset, event.module) == ("lab_read", 10, "lab")
+    assert (event.registers["eip"], event.registers["ebx"]) == (0xF7C1234A, 0xF6A1C000)

@@ -14,7 +14,7 @@ from kbmatch.collectors.logs.reading import LogReading
 
 def _stripped(reading: LogReading) -> tuple[object, ...]:
     events = tuple(replace(e, line=None, time=None) for e in reading.events)
-    return reading.kernel, reading.machine, events
+    return reading.kernel, replace(reading.machine, hostname=None), events
 
 
 REFERENCE = read_log(sample_crash.dmesg().encode())
@@ -74,3 +74,9 @@ def test_windows_line_ends_and_utf16() -> None:
     text = sample_crash.dmesg().replace("\n", "\r\n")
     assert _stripped(read_log(text.encode())) == _stripped(REFERENCE)
     assert _stripped(read_log(text.encode("utf-16"))) == _stripped(REFERENCE)
+
+
+@pytest.mark.parametrize("name", ["syslog", "syslog_iso", "journal_short", "journal_json"])
+def test_the_logger_names_the_host(name: str) -> None:
+    assert read_log(sample_crash.FORMATS[name]().encode()).machine.hostname == "db-01"
+    assert REFERENCE.machine.hostname is None
