@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import BinaryIO
 
-from kbmatch.collectors.logs.draft import Body, Draft
+from kbmatch.collectors.logs.draft import OOPS_KINDS, Body, Draft
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
-from kbmatch.collectors.logs.grouping import OOPS_KINDS, Grouper
+from kbmatch.collectors.logs.grouping import Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
 from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading

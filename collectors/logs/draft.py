@@ -37,6 +37,28 @@ TRAP_KINDS = frozenset(
 )
 """Kinds whose report shows the registers of the fault; in the others a register block is an interrupted context."""
 
+OOPS_KINDS = frozenset(
+    [
+        "null-deref",
+        "page-fault",
+        "gpf",
+        "double-fault",
+        "stack-overflow",
+        "divide-error",
+        "invalid-opcode",
+        "bug",
+        "list-corruption",
+        "usercopy",
+        "stack-segment",
+        "alignment",
+        "panic",
+        "sysrq",
+        "mce",
+        "hard-lockup",
+    ]
+)
+"""Kinds that stop the task or the kernel: an oops, a BUG, a panic."""
+
 MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
 
 
@@ -82,6 +104,11 @@ class Draft:
     def strongest(self) -> tuple[Match, Line]:
         """The head that names the kind: the highest rank, the first of equals."""
         return max(self.heads, key=lambda pair: pair[0].head.rank)
+
+    @property
+    def is_oops(self) -> bool:
+        """Whether the report is of a kind that stops the task, or has a die line ("... [#1]")."""
+        return self.kind in OOPS_KINDS or any(match.head.role == "die" for match, _ in self.heads)
 
     @property
     def kind(self) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from kbmatch.collectors.logs.draft import Body, Draft
-from kbmatch.collectors.logs.grouping import OOPS_KINDS, reason_kind
+from kbmatch.collectors.logs.grouping import reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.report import read_body
@@ -282,19 +282,19 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
         here = [i for i, d in enumerate(drafts) if d.boot == boot and d.excerpt == first]
         ended = next((i for i in here if drafts[i].panics or events[i].kind in ("panic", "sysrq")), None)
         if ended is not None:
-            return _chain_start(ended, here, events)
+            return _chain_start(ended, here, events, drafts)
     mine = [i for i, d in enumerate(drafts) if d.excerpt == first]
-    return next((i for i in mine if events[i].kind in OOPS_KINDS), mine[0])
+    return next((i for i in mine if drafts[i].is_oops), mine[0])
 
 
-def _chain_start(ended: int, here: list[int], events: list[Signature]) -> int:
+def _chain_start(ended: int, here: list[int], events: list[Signature], drafts: list[Draft]) -> int:
     start = ended
-    if events[ended].kind not in OOPS_KINDS:
+    if not drafts[ended].is_oops:
         return start
     for i in reversed([i for i in here if i < ended]):
         before, after = events[i].time, events[start].time
         close = before is None or after is None or 0 <= after - before <= 5
-        if events[i].kind not in OOPS_KINDS or not close:
+        if not drafts[i].is_oops or not close:
             break
         start = i
     return start

@@ -44,26 +44,6 @@ _KIND_OF_REASON = (
     (re.compile(r"sysrq triggered crash|SysRq"), "sysrq"),
     (re.compile(r"Kernel stack overflow|kernel stack overflow"), "stack-overflow"),
 )
-OOPS_KINDS = frozenset(
-    [
-        "null-deref",
-        "page-fault",
-        "gpf",
-        "double-fault",
-        "stack-overflow",
-        "divide-error",
-        "invalid-opcode",
-        "bug",
-        "list-corruption",
-        "usercopy",
-        "stack-segment",
-        "alignment",
-        "panic",
-        "sysrq",
-        "mce",
-        "hard-lockup",
-    ]
-)
 _REPEATED = frozenset(("kasan", "kmsan", "kfence", "rcu-stall", "memory-leak"))
 """Kinds whose head comes once for each inlined level of a decoded log, or once for each CPU."""
 _DROPPED = re.compile(r"\*\* (\d{1,9}) printk messages dropped")
@@ -294,17 +274,13 @@ class Grouper:
         if target is not None and target.kind == "panic":
             target = target if _soon(target.heads[0][1], line, 2) else None
         elif target is not None and not chain:
-            target = target if not target.ended and target.bodied is False else None
+            last = target.lines[-1] if target.lines else target.heads[-1][1]
+            goes_on = (not target.bodied and not target.ended) or (target.is_oops and _soon(last, line, 2))
+            target = target if goes_on else None
         elif target is not None and wanted not in (None, target.kind):
             target = next((d for d in reversed(self.drafts[-20:]) if d.kind == wanted and d.boot == self.boot), None)
-        elif (
-            target is not None
-            and reason.startswith(("Fatal exception", "Attempted", "Aiee"))
-            and target.kind not in OOPS_KINDS
-        ):
-            target = next(
-                (d for d in reversed(self.drafts[-20:]) if d.kind in OOPS_KINDS and d.boot == self.boot), None
-            )
+        elif target is not None and reason.startswith(("Fatal exception", "Attempted", "Aiee")) and not target.is_oops:
+            target = next((d for d in reversed(self.drafts[-20:]) if d.is_oops and d.boot == self.boot), None)
         if target is None:
             self._new(match, line)
             return
