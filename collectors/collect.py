@@ -202,7 +202,7 @@ def _read_dump(dump: Dump, name: str, probes: ProbeSource, options: CollectOptio
         from kbmatch.collectors.outside import outside_event
 
         events = (outside_event(dump),)
-    kernel = _kernel_of_dump(dump.kernel, log.kernel)
+    kernel = dump.complete(_kernel_of_dump(dump.kernel, log.kernel))
     state: dict[str, ProbeState] = {}
     lacking: frozenset[str] = frozenset()
     notes: tuple[Note, ...] = ()

@@ -8,6 +8,7 @@ No vmlinux is needed. What cannot be had is None and has a note.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kbmatch.collectors.containers.opening import open_files
@@ -142,6 +143,20 @@ class Dump:
             found = self.addresses(*FACT_SYMBOLS) if self.memory is not None else {}
             self._facts = read_facts(self.memory, found)
         return self._facts
+
+    def complete(self, kernel: Kernel) -> Kernel:
+        """`kernel` with banner, taint and live-patch state out of memory where the log (one that wrapped) had none.
+
+        Costs nothing where nothing is missing, else a search of the symbols (100 ms). Never raises.
+        """
+        if kernel.banner is not None and kernel.taint is not None:
+            return kernel
+        facts = self.facts()
+        taint = kernel.taint if kernel.taint is not None else facts.taint
+        livepatched = kernel.livepatched
+        if livepatched is None and taint is not None:
+            livepatched = "K" in taint
+        return replace(kernel, banner=kernel.banner or facts.banner, taint=taint, livepatched=livepatched)
 
     def read_log(self) -> LogReading:
         """The kernel's log records, oldest first. Read once, never raises: what is missing becomes a note."""

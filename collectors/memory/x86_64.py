@@ -17,6 +17,7 @@ IMAGE_SPAN = 1 << 30
 
 _PRESENT = 1
 _LARGE = 1 << 7
+_LARGE_PAGE = 1 << 21
 # Bits 51..12; the encryption bit of AMD's SME lies inside and is cleared by `encryption_mask`.
 _FRAME = 0x000FFFFFFFFFF000
 NO_ENTRY = "no page table entry leads there"
@@ -60,7 +61,7 @@ class X8664Translation:
         if self._image is not None and START_KERNEL_MAP <= address < START_KERNEL_MAP + IMAGE_SPAN:
             physical = address - START_KERNEL_MAP + self._image[2]
             if physical >= 0:
-                return physical, 4096 - (address & 4095)
+                return physical, _LARGE_PAGE - address % _LARGE_PAGE
         raise otherwise
 
     def _walk(self, address: int) -> tuple[int, int]:

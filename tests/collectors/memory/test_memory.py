@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dumps.vmcore_builder import elf_bytes, write_elf, xen_bytes
 from kbmatch.collectors.containers.container import Container
 from kbmatch.collectors.dump import Dump, open_dump
 from kbmatch.collectors.memory.aarch64 import Aarch64Translation
+from kbmatch.collectors.memory.facts import KernelFacts
 from kbmatch.collectors.memory.stacks import plain_name
 from kbmatch.collectors.memory.vmcoreinfo import parse_vmcoreinfo
 from kbmatch.collectors.outside import MESSAGE, outside_event
@@ -304,3 +306,26 @@ def test_aarch64_granules(page: int, bits: int, address: int, block: bool) -> No
         walk.translate(0x0000800012345678)
     image = Aarch64Translation(container, root, page, bits, (address, address + 64, address - 0x5000))
     assert image.translate(address + 8) == (0x5008, 56)
+
+
+def test_what_a_wrapped_log_lost_is_read_from_memory(tmp_path: Path) -> None:
+    """Products are told by the banner, which a log that wrapped no longer has."""
+    guest = build_guest([Record(b"no banner here")])
+    banner = b"Linux version 6.1.0-test (builder@vendor.example) (gcc 12) #1 SMP test\n"
+    guest.put(guest.text + 0x50000, banner + b"\0root=/dev/sda quiet\0")
+    guest.put(guest.text + 0x51000, struct.pack("<QQI", guest.text + 0x50000 + len(banner) + 1, 1 << 15 | 1 << 12, 3))
+    data = {"linux_banner": 0x50000, "saved_command_line": 0x51000, "tainted_mask": 0x51008, "panic_cpu": 0x51010}
+    add_kallsyms(guest, ["alpha"], data=data)
+    with dump_of(tmp_path, guest) as dump:
+        facts = dump.facts()
+        assert (facts.command_line, facts.taint, facts.panic_cpu) == ("root=/dev/sda quiet", ("O", "K"), 3)
+        kernel = dump.complete(dump.kernel)
+        assert (kernel.banner, kernel.taint, kernel.livepatched) == (banner.decode().strip(), ("O", "K"), True)
+        told = replace(dump.kernel, banner="Linux version told", taint=())
+        assert dump.complete(told) is told
+
+
+def test_facts_without_symbols_are_unknown(tmp_path: Path) -> None:
+    with dump_of(tmp_path, build_guest()) as dump:
+        assert dump.facts() == KernelFacts()
+        assert dump.complete(dump.kernel) == dump.kernel
