@@ -1,0 +1,265 @@
+"""Types from the DWARF of a debuginfo file, by pyelftools: one struct at a time, never a pass over a whole vmlinux.
+
+In a module's file the top-level names are indexed by one walk (some 40 ms). In a large file a struct is found by its
+name's place in .debug_str: the bytes of .debug_info are searched for that reference, and what stands before it must be
+the abbreviation of a struct whose first attribute is its name, as GCC and clang write it.
+
+Sources: DWARF 5 standard, 5.7 (struct, union), 5.5 (array), 7.5.4 (abbreviations); System V ABI x86-64 and AArch64
+supplements for the relocations R_X86_64_32, _64, R_AARCH64_ABS32, _ABS64.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kbmatch.collectors.types.model import VOID, Array, CType, Enum, Function, Integer, Member, Pointer, Struct
+
+INDEXED = 16 << 20
+"""Up to this size of .debug_info all top-level names are indexed."""
+MAX_CANDIDATES = 4096
+MAX_ELEMENTS = 1 << 24
+_STRUCTS = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union", "DW_TAG_class_type": "struct"}
+_NAMED = {**_STRUCTS, "DW_TAG_enumeration_type": "enum", "DW_TAG_typedef": "", "DW_TAG_base_type": ""}
+_TRANSPARENT = frozenset(
+    {"DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type"}
+)
+_SIGNED = frozenset({5, 6, 13})  # DW_ATE_signed, _signed_char, _signed_fixed
+_RELOCATIONS = {62: {10: 4, 1: 8}, 183: {258: 4, 257: 8}}  # machine -> type -> width
+_MAX_CHAIN = 64
+
+
+class BadDebugInfo(Exception):
+    """The file holds no DWARF that can be read; the text says why."""
+
+
+class DwarfTypes:
+    """The types of one open ELF file with DWARF. Raises BadDebugInfo."""
+
+    def __init__(self, elf: Any, path: Path) -> None:
+        self.label = f"DWARF of {path.name}"
+        try:
+            if not elf.has_dwarf_info(True):
+                raise BadDebugInfo(f"{path}: no DWARF in it (is it stripped?)")
+            self._dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
+            if elf["e_type"] == "ET_REL":
+                _relocate(elf, self._dwarf)
+            self._info: memoryview = self._dwarf.debug_info_sec.stream.getbuffer()
+        except BadDebugInfo:
+            raise
+        except Exception as error:  # pyelftools raises many kinds on damaged files
+            raise BadDebugInfo(f"{path}: its DWARF cannot be read: {error}") from error
+        self._index: dict[str, Any] | None = None
+        self._types: dict[int, CType] = {}
+
+    def find(self, name: str) -> CType | None:
+        """See TypeSource."""
+        try:
+            if len(self._info) <= INDEXED:
+                if self._index is None:
+                    self._index = self._walk()
+                die = self._index.get(name)
+            else:
+                die = next(self._searched(name), None)
+            return None if die is None else self._convert(die)
+        except Exception:  # noqa: BLE001 - pyelftools raises many kinds on damaged files; the type is not known then
+            return None
+
+    def source_line(self, address: int) -> tuple[str, int] | None:
+        """File and line of an address in the file's own address space, None where the line table does not tell."""
+        try:
+            return self._line(address)
+        except Exception:  # noqa: BLE001 - as above
+            return None
+
+    def _walk(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for unit in self._dwarf.iter_CUs():
+            for die in unit.get_top_DIE().iter_children():
+                name = _qualified(die)
+                if name is not None and "DW_AT_declaration" not in die.attributes:
+                    found.setdefault(name, die)
+        return found
+
+    def _searched(self, name: str) -> Iterator[Any]:
+        keyword, _, plain = name.rpartition(" ")
+        if keyword not in ("struct", "union", "enum", ""):
+            return
+        strings = self._dwarf.debug_str_sec.stream.getbuffer()
+        at = _find(strings, b"\0" + plain.encode() + b"\0", 0)
+        patterns = [] if at < 0 else [struct.pack("<I", at + 1)]
+        if len(plain) <= 8:  # a short name may stand in the entry itself (DW_FORM_string)
+            patterns.append(plain.encode() + b"\0")
+        for pattern in patterns:
+            at = _find(self._info, pattern, 0)
+            for _ in range(MAX_CANDIDATES):
+                if at < 0:
+                    break
+                die = self._entry_before(at, name)
+                if die is not None:
+                    yield die
+                at = _find(self._info, pattern, at + 1)
+
+    def _entry_before(self, at: int, name: str) -> Any:
+        """The entry whose first attribute is at this offset, if it defines the name."""
+        for start in (at - 1, at - 2):
+            if start < 0 or (start == at - 2 and not self._info[start] & 0x80):
+                continue
+            try:
+                unit = self._dwarf.get_CU_containing(start)
+                code = self._info[start] if start == at - 1 else self._info[start] & 0x7F | self._info[start + 1] << 7
+                tag = unit.get_abbrev_table().get_abbrev(code)["tag"]
+                if tag not in _NAMED:
+                    continue
+                die = unit.get_DIE_from_refaddr(start)
+            except Exception:  # noqa: BLE001, S112 - bytes that are no entry
+                continue
+            if _qualified(die) == name and "DW_AT_declaration" not in die.attributes:
+                return die
+        return None
+
+    def _convert(self, die: Any) -> CType:
+        """The type of an entry; typedefs and qualifiers are resolved away."""
+        for _ in range(_MAX_CHAIN):
+            if die.offset in self._types:
+                return self._types[die.offset]
+            if die.tag not in _TRANSPARENT:
+                found = self._types[die.offset] = self._make(die)
+                return found
+            if "DW_AT_type" not in die.attributes:
+                return VOID
+            die = die.get_DIE_from_attribute("DW_AT_type")
+        return VOID
+
+    def _make(self, die: Any) -> CType:
+        tag, size = die.tag, _number(die, "DW_AT_byte_size")
+        if tag == "DW_TAG_base_type":
+            return Integer(_name(die), size or 0, _number(die, "DW_AT_encoding") in _SIGNED)
+        if tag == "DW_TAG_pointer_type":
+            return Pointer(lambda: self._target(die))
+        if tag in _STRUCTS:
+            name = f"{_STRUCTS[tag]} {_name(die)}".rstrip()
+            if "DW_AT_declaration" in die.attributes:
+                return Struct(name, None, tuple)
+            return Struct(name, size or 0, lambda: tuple(self._members(die)))
+        if tag == "DW_TAG_array_type":
+            return self._array(die)
+        if tag == "DW_TAG_enumeration_type":
+            values = {
+                _number(child, "DW_AT_const_value") or 0: _name(child)
+                for child in die.iter_children()
+                if child.tag == "DW_TAG_enumerator"
+            }
+            return Enum(f"enum {_name(die)}".rstrip(), size or 4, any(v < 0 for v in values), values)
+        if tag == "DW_TAG_subroutine_type":
+            return Function()
+        return VOID
+
+    def _target(self, die: Any) -> CType:
+        if "DW_AT_type" not in die.attributes:
+            return VOID
+        try:
+            return self._convert(die.get_DIE_from_attribute("DW_AT_type"))
+        except Exception:  # noqa: BLE001 - a reference into nowhere
+            return VOID
+
+    def _array(self, die: Any) -> CType:
+        type_ = self._target(die)
+        for child in reversed([c for c in die.iter_children() if c.tag == "DW_TAG_subrange_type"]):
+            count = _number(child, "DW_AT_count")
+            if count is None:
+                upper = _number(child, "DW_AT_upper_bound")
+                count = 0 if upper is None else upper + 1
+            type_ = Array(type_, max(0, min(count, MAX_ELEMENTS)))
+        return type_
+
+    def _members(self, die: Any) -> Iterator[Member]:
+        for child in die.iter_children():
+            if child.tag != "DW_TAG_member":
+                continue
+            type_, offset = self._target(child), _number(child, "DW_AT_data_member_location") or 0
+            width = _number(child, "DW_AT_bit_size")
+            if width is None:
+                yield Member(_name(child), type_, offset)
+                continue
+            first = _number(child, "DW_AT_data_bit_offset")
+            if first is None:  # DWARF 2 and 3 count from the storage unit's other end
+                storage = 8 * (_number(child, "DW_AT_byte_size") or type_.size)
+                first = 8 * offset + storage - (_number(child, "DW_AT_bit_offset") or 0) - width
+            yield Member(_name(child), type_, first // 8, (first % 8, width))
+
+    def _line(self, address: int) -> tuple[str, int] | None:
+        for unit in self._dwarf.iter_CUs():
+            program = self._dwarf.line_program_for_CU(unit)
+            if program is None:
+                continue
+            before = None
+            for entry in program.get_entries():
+                state = entry.state
+                if state is None:
+                    continue
+                if before is not None and before.address <= address < state.address and not before.end_sequence:
+                    files = program.header["file_entry"]
+                    index = before.file - (0 if program.header["version"] >= 5 else 1)
+                    return files[index].name.decode("utf-8", "replace"), before.line
+                before = state
+        return None
+
+
+def _relocate(elf: Any, dwarf: Any) -> None:
+    """Put the addends in: in a module's file every reference to another debug section is a relocation."""
+    widths = _RELOCATIONS.get(elf.header["e_machine"] if isinstance(elf.header["e_machine"], int) else {
+        "EM_X86_64": 62, "EM_AARCH64": 183}.get(elf.header["e_machine"], 0), {})  # fmt: skip
+    symbols = elf.get_section_by_name(".symtab")
+    values = [entry[4] for entry in struct.iter_unpack("<IBBHQQ", symbols.data())] if symbols is not None else []
+    for name, section in ((".debug_info", dwarf.debug_info_sec), (".debug_line", dwarf.debug_line_sec)):
+        table = elf.get_section_by_name(f".rela{name}")
+        if table is None or section is None:
+            continue
+        buffer = section.stream.getbuffer()
+        for offset, info, addend in struct.iter_unpack("<QQq", table.data()):
+            width = widths.get(info & 0xFFFFFFFF)
+            number = info >> 32
+            if width is not None and offset + width <= len(buffer) and number < len(values):
+                value = values[number] + addend & (1 << 8 * width) - 1
+                buffer[offset : offset + width] = value.to_bytes(width, "little")
+
+
+def _find(data: memoryview, wanted: bytes, start: int) -> int:
+    found = getattr(data.obj, "find", None)
+    if found is not None:
+        return int(found(wanted, start))
+    # BytesIO's buffer has no find: look at it in windows, so that nothing is copied as a whole
+    step, overlap = 8 << 20, len(wanted) - 1
+    while start < len(data):
+        at = bytes(data[start : start + step + overlap]).find(wanted)
+        if at >= 0:
+            return start + at
+        start += step
+    return -1
+
+
+def _name(die: Any) -> str:
+    attribute = die.attributes.get("DW_AT_name")
+    return attribute.value.decode("utf-8", "replace") if attribute is not None else ""
+
+
+def _qualified(die: Any) -> str | None:
+    if die.tag not in _NAMED or "DW_AT_name" not in die.attributes:
+        return None
+    return f"{_NAMED[die.tag]} {_name(die)}".lstrip()
+
+
+def _number(die: Any, attribute: str) -> int | None:
+    found = die.attributes.get(attribute)
+    if found is None:
+        return None
+    value = found.value
+    if isinstance(value, list):  # DWARF 2: an expression, DW_OP_plus_uconst with the offset as ULEB128
+        result = 0
+        for shift, byte in enumerate(value[1:]):
+            result |= (byte & 0x7F) << 7 * shift
+        return result
+    return int(value) if isinstance(value, int) else None
