@@ -47,6 +47,8 @@ _PREFIX = re.compile(
     r"|\d{1,10}\.\d{6}\] ?"
     r"|(?P<host>(?!\w+: )<?[\w][\w.:-]{0,63}>?) (?P<tag>kernel|vmunix|klogd)(?:\[\d+\])?: ?"
     rf"|(?:{_MONTH} [ \d]\d (?:\d{{4}} )?{_CLOCK}(?: |$))"
+    r"|[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]{1,5} |\d{10}\.\d{6} (?=[\w.-]{1,64} kernel: )"
+    r"|1 \d{4}-\d\d-\d\dT\S{8,32} \S{1,64} (?P<rfc>kernel) \S{1,48} \S{1,32} (?:-|\[[^\]\n]{0,200}\]) ?"
     r"|kernel(?:\[\d+\])?: ?(?=\S)"
     r"|\((?:XEN|d\d+|d\d+v\d+)\) ?"
     r"|\[\d+:[ \w./:-]{1,24}: *\d+\] ?"
@@ -71,7 +73,7 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
     if fast:
         time, caller, found, kernel = float(fast[1]), fast[2], 1, True
         text = text[fast.end() :]
-        if not text or text[0] not in "[<>(|":
+        if not text or (text[0] not in "[<>(|" and " kernel: " not in text[:80]):
             return text, time, caller, kernel, found
     foreign = False
     for _ in range(12):
@@ -88,7 +90,7 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
             time, kernel = int(match["usec"]) / 1e6, True
             extra = re.search(r"caller=([TC]\d{1,7})", match[0])
             caller = extra[1] if extra else caller
-        elif match["tag"]:
+        elif match["tag"] or match["rfc"]:
             kernel = True
         elif match["level"]:
             # priority = facility * 8 + level; the kernel's own facility is 0

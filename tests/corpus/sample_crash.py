@@ -176,6 +176,37 @@ def xen_console() -> str:
     return "".join(f"(d7) [{_time(i):12.6f}] {t}\n" for i, t in enumerate(LINES))
 
 
+def journal_short_monotonic() -> str:
+    return "".join(f"[{_time(i):12.6f}] db-01 kernel: {t}\n" for i, t in enumerate(LINES))
+
+
+def journal_short_full() -> str:
+    return "".join(f"Tue 2027-01-05 11:22:33 UTC db-01 kernel: {t}\n" for t in LINES)
+
+
+def journal_short_unix() -> str:
+    return "".join(f"1799148153.123456 db-01 kernel: {t}\n" for t in LINES)
+
+
+def syslog_rfc5424() -> str:
+    return "".join(
+        f"<1>1 2027-01-05T11:22:33.123456+00:00 db-01 kernel - - - [{_time(i):12.6f}] {t}\n"
+        for i, t in enumerate(LINES)
+    )
+
+
+def dmesg_reltime() -> str:
+    return "".join(f"[  +0.000{i:03d}] {t}\n" for i, t in enumerate(LINES))
+
+
+def dmesg_iso() -> str:
+    return "".join(f"2027-01-05T11:22:33,{i:06d}+00:00 {t}\n" for i, t in enumerate(LINES))
+
+
+def console_server() -> str:
+    return "".join(f"[2027-01-05 11:22:33] [{_time(i):12.6f}] {t}\n" for i, t in enumerate(LINES))
+
+
 FORMATS = {
     f.__name__: f
     for f in (
@@ -198,5 +229,12 @@ FORMATS = {
         as_html,
         ansi,
         xen_console,
+        journal_short_monotonic,
+        journal_short_full,
+        journal_short_unix,
+        syslog_rfc5424,
+        dmesg_reltime,
+        dmesg_iso,
+        console_server,
     )
 }
