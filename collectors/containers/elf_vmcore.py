@@ -107,7 +107,7 @@ class ElfVmcore:
         bases = {paddr - (vaddr - _START_KERNEL_MAP) for vaddr, paddr in images} if self.machine == "x86_64" else set()
         self.phys_base: int | None = bases.pop() if len(bases) == 1 else None
 
-    def _segments(self, header: bytes) -> list[tuple[int, ...]]:
+    def _segments(self, header: bytes) -> Iterator[tuple[int, ...]]:
         e_phoff, e_shoff = struct.unpack_from("<QQ", header, 32)
         e_phentsize, e_phnum = struct.unpack_from("<HH", header, 54)
         if e_phnum == _PN_XNUM:
@@ -131,8 +131,8 @@ class ElfVmcore:
         if whole == 0:
             raise DamagedDump(f"{self._source.name}: offset {e_phoff}: the program headers are missing")
         if e_phentsize == 56:
-            return list(struct.iter_unpack("<IIQQQQQQ", table[: whole * 56]))
-        return [struct.unpack_from("<IIQQQQQQ", table, n * e_phentsize) for n in range(whole)]
+            return struct.iter_unpack("<IIQQQQQQ", table[: whole * 56])
+        return (struct.unpack_from("<IIQQQQQQ", table, n * e_phentsize) for n in range(whole))
 
     def _read_notes(self, ranges: list[tuple[int, int]]) -> list[ElfNote]:
         notes: list[ElfNote] = []

@@ -17,7 +17,7 @@ from kbmatch.collectors.containers.source import ByteSource
 _CHUNK = 1 << 16
 _MAX_GUESSED_RUNS = 4096
 # Runs kept of a list that was read whole; more would be a list in random order of a huge guest.
-_MAX_RUNS = 1 << 21
+_MAX_RUNS = 1 << 19
 _NONE = (1 << 64) - 1
 
 
@@ -34,10 +34,16 @@ class FrameIndex:
         self._set_runs(self._guess_runs())
 
     def _set_runs(self, runs: list[tuple[int, int, int]]) -> None:
-        runs.sort()
-        self._pfns = array("Q", (r[0] for r in runs))
-        self._lengths = array("Q", (r[1] for r in runs))
-        self._positions = array("Q", (r[2] for r in runs))
+        """Keep the runs disjoint: of a page that is there twice, one is enough."""
+        self._pfns, self._lengths, self._positions = array("Q"), array("Q"), array("Q")
+        covered = 0
+        for first, length, position in sorted(runs, key=lambda run: (run[0], -run[1])):
+            begin = max(first, covered)
+            if begin < first + length:
+                covered = first + length
+                self._pfns.append(begin)
+                self._lengths.append(covered - begin)
+                self._positions.append(position + begin - first)
 
     def _entry(self, position: int) -> int:
         data = self._source.read(self._offset + position * self._width, 8)
@@ -118,12 +124,8 @@ class FrameIndex:
         """Ranges (first pfn, pfn behind the last), ascending and disjoint."""
         if not self._complete:
             self._read_whole()
-        covered = -1
         for first, length in zip(self._pfns, self._lengths, strict=True):
-            low, high = max(first, covered), first + length
-            if low < high:
-                yield low, high
-                covered = high
+            yield first, first + length
 
     def pfn_of_machine_frame(self, frame: int) -> int | None:
         """The pfn of a machine frame (16-byte entries only); the list is searched for it, answers are kept."""

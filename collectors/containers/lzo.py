@@ -34,6 +34,8 @@ def _decompress(data: bytes, limit: int) -> bytes:  # noqa: PLR0915 - one loop, 
         position = 1 + first - 17
         out += _literals(data, 1, first - 17)
         state = min(first - 17, _AFTER_LITERALS)
+        if len(out) > limit:
+            raise LzoError(f"more than {limit} bytes")
     while True:
         code = data[position]
         position += 1

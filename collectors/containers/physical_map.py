@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
@@ -18,9 +19,7 @@ class PhysicalMap:
     """
 
     def __init__(self, runs: Iterable[tuple[int, int, int]]) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._offsets: list[int] = []
+        self._starts, self._ends, self._offsets = array("Q"), array("Q"), array("Q")
         covered = 0
         for start, length, offset in sorted(runs, key=lambda run: (run[0], -run[1])):
             end = start + length

@@ -57,6 +57,8 @@ def _decompress(data: bytes, limit: int) -> bytes:
         else:
             length = (tag >> 2) + 1
             width = 2 if kind == 2 else 4
+            if position + width > end:
+                raise SnappyError("the compressed data end too early")
             distance = int.from_bytes(data[position : position + width], "little")
             position += width
         if not 0 < distance <= len(out) or len(out) + length > size:

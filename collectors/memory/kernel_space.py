@@ -155,38 +155,53 @@ def _take_symbols(container: Container, space: KernelSpace, image: KernelImage) 
         found = symbols.find((*_LOG_SYMBOLS, "init_uts_ns", "_stext"))
     except (MemoryUnavailable, DamagedDump):
         return
-    # The name stood behind a reference count up to 5.10.
-    for offset in (0, 4):
-        info = VmcoreInfo(symbols=found | symbols.tables, offsets={"uts_namespace.name": offset})
-        uts = read_utsname(memory, info)
-        if uts is not None:
-            space.info, space.uts = info, uts
-            space.remarks.append(
-                "no VMCOREINFO note and none in memory: the kernel was found by the page tables of a CPU and the"
-                " symbol table in its memory"
-            )
-            return
+    info = VmcoreInfo(symbols=found | symbols.tables)
+    uts = read_utsname(memory, info)
+    if uts is not None:
+        space.info, space.uts = info, uts
+        space.remarks.append(
+            "no VMCOREINFO note and none in memory: the kernel was found by the page tables of a CPU and the"
+            " symbol table in its memory"
+        )
 
 
 def _open_aarch64(container: Container, space: KernelSpace) -> None:
+    """By VMCOREINFO, else by the text that the kernel keeps in memory."""
+    if _take_aarch64(container, space, space.info):
+        return
+    if space.info.release is None:
+        from kbmatch.collectors.memory.kernel_search import find_in_memory
+
+        for found in find_in_memory(container):
+            if _take_aarch64(container, space, found.info) and space.uts is not None:
+                space.info_text = found.text
+                space.remarks.append(
+                    f"no VMCOREINFO note: the kernel was found by the text in its memory at 0x{found.address:x}"
+                )
+                return
+        space.info, space.memory, space.kaslr_offset = VmcoreInfo(), None, None
+        return
+    space.remarks.append("no kernel memory: VMCOREINFO does not tell kimage_voffset and swapper_pg_dir")
+
+
+def _take_aarch64(container: Container, space: KernelSpace, info: VmcoreInfo) -> bool:
     from kbmatch.collectors.memory.aarch64 import Aarch64Translation
 
-    info = space.info
-    space.kaslr_offset = info.kernel_offset
-    space.phys_base = None
+    space.kaslr_offset, space.phys_base = info.kernel_offset, None
     offset, root = info.numbers.get("kimage_voffset"), info.symbols.get("swapper_pg_dir")
     page_size = info.page_size or container.page_size
     bits = 64 - info.numbers["TCR_EL1_T1SZ"] if "TCR_EL1_T1SZ" in info.numbers else info.numbers.get("VA_BITS", 48)
     if offset is None or root is None or page_size not in (4096, 16384, 65536) or not 30 <= bits <= 52:
-        space.remarks.append("no kernel memory: VMCOREINFO does not tell kimage_voffset and swapper_pg_dir")
-        return
+        return False
     start = info.symbols.get("_stext", root) & ~(page_size - 1)
     # Image symbols lie within 256 MiB of _stext; the direct map and mem_section are elsewhere.
     end = max(a for a in (*info.symbols.values(), start) if start <= a < start + (256 << 20))
     image = (start, (end | page_size - 1) + 1, offset)
     translation = Aarch64Translation(container, (root - offset) & (1 << 64) - 1, page_size, bits, image)
+    space.info = info
     space.memory = Memory(container, translation)
     space.uts = read_utsname(space.memory, info)
+    return True
 
 
 def kaslr_offset(info: VmcoreInfo) -> int | None:
@@ -232,12 +247,15 @@ def read_utsname(memory: Memory, info: VmcoreInfo) -> dict[str, str] | None:
     address = info.symbols.get("init_uts_ns")
     if address is None:
         return None
-    # A reference count stood in front before 5.11; VMCOREINFO tells the offset since 4.10.
-    address += info.offsets.get("uts_namespace.name", 4)
-    try:
-        data = memory.read(address, 6 * _UTS_FIELD)
-    except MemoryUnavailable:
-        return None
-    fields = (data[n * _UTS_FIELD : (n + 1) * _UTS_FIELD].split(b"\0", 1)[0] for n in range(6))
-    names = dict(zip(_UTS_NAMES, (f.decode("utf-8", "replace") for f in fields), strict=True))
-    return names if names["sysname"] == "Linux" else None
+    # A reference count stood in front before 5.11; VMCOREINFO tells the offset since 4.10 or so.
+    told = info.offsets.get("uts_namespace.name")
+    for offset in (4, 0) if told is None else (told,):
+        try:
+            data = memory.read(address + offset, 6 * _UTS_FIELD)
+        except MemoryUnavailable:
+            continue
+        fields = (data[n * _UTS_FIELD : (n + 1) * _UTS_FIELD].split(b"\0", 1)[0] for n in range(6))
+        names = dict(zip(_UTS_NAMES, (f.decode("utf-8", "replace") for f in fields), strict=True))
+        if names["sysname"] == "Linux":
+            return names
+    return None

@@ -126,6 +126,19 @@ def test_aarch64(shared: Path) -> None:
     assert [t for t in trace if t in printed] == trace
 
 
+def test_aarch64_without_a_note(shared: Path) -> None:
+    """The text in memory alone leads to the same log."""
+    path = shared / "dumps" / "arm64-sysrq.zlib.vmcore"
+    with open_dump(path) as dump:
+        expected, kernel = dump.log_text(), dump.kernel
+    container = open_container(FileSource(path))
+    container.vmcoreinfo = None
+    with Dump(container, path.name) as dump:
+        assert dump.log_text() == expected
+        assert dump.kernel == kernel
+        assert any("text in its memory" in n.text for n in dump.notes)
+
+
 @pytest.mark.parametrize("name", ["pv-sysrq", "pvh-grub-ringbreak"])
 def test_xen_guests(shared: Path, unpacked: Path, name: str) -> None:
     """The founding analyst had to find phys_base and kaslr by hand for such a core."""
