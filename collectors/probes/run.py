@@ -72,6 +72,9 @@ def run_probes(
             run.state[probe.id] = state
             if not state.records and (state.why or "").startswith(LACKING):
                 run.lacking |= {probe.id}
+    if debuginfo is not None:
+        debuginfo.save()
+        run.notes += [Note("warning", text) for text in debuginfo.problems]
     return run
 
 
