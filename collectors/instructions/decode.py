@@ -57,7 +57,7 @@ def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], addr
     insn = next(iter(_disassembler(arch).disasm(raw, 0, 1)), None)
     if insn is None:
         return None
-    text = f"{insn.mnemonic} {insn.op_str}".strip()
+    text = f"{insn.mnemonic} {_operands(insn)}".strip()
     best: Instruction | None = None
     for base, displacement, effective in _memory_operands(insn, arch, registers):
         explains = None
@@ -68,7 +68,29 @@ def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], addr
         if explains:
             return found
         best = best or found
-    return best or Instruction(text)
+    return _pushed(insn, text, arch, registers, address) or best or Instruction(text)
+
+
+def _operands(insn: Any) -> str:
+    """The operands as text; targets of jumps and calls relative to the instruction: ".-0x11"."""
+    import capstone
+
+    operands = str(insn.op_str)
+    if operands.startswith("0x") and any(insn.group(g) for g in (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL)):
+        target = int(operands, 16)
+        return f".{target - (1 << 64) if target >> 63 else target:+#x}"
+    return operands
+
+
+def _pushed(
+    insn: Any, text: str, arch: str, registers: Mapping[str, int | None], address: int | None
+) -> Instruction | None:
+    """A push or call whose stack slot is the faulting address: the stack ran out."""
+    name, width = {"x86_64": ("rsp", 8), "i386": ("esp", 4)}.get(arch, ("", 0))
+    stack = registers.get(name)
+    if stack is None or address is None or not str(insn.mnemonic).startswith(("push", "call")):
+        return None
+    return Instruction(text, name, -width, True) if (stack - width) & _MASK == address else None
 
 
 def _is_memory(kind: int) -> bool:
