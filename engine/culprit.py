@@ -19,7 +19,8 @@ from kbmatch.engine.symbols import strip_decorations
 class HelperFrames:
     """Names that carry no blame. Each text is one regular expression for whole, undecorated function names.
 
-    `common` holds for every kind, `by_kind` adds to it, `exceptions` (by kind too) takes away from both.
+    `common` holds for every kind; `common_by_initial` is the same, by the letter that a name begins with, so that little
+    of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions` (by kind too) takes away from both.
     `dispatchers` are functions that call other people's work (a system call, a softirq loop); for the kinds of
     `stall_kinds`, and for events whose message contains `stall_messages`, the function that the innermost dispatcher
     called is blamed, because such a report catches a looping CPU at a random depth; `outer_dispatchers` count where
@@ -28,6 +29,7 @@ class HelperFrames:
     """
 
     common: str = ""
+    common_by_initial: Mapping[str, str] = field(default_factory=dict)
     by_kind: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
     dispatchers: str = ""
@@ -40,7 +42,12 @@ class HelperFrames:
         """Whether a function of this (undecorated) name carries no blame in an event of this kind."""
         if _full(self.exceptions.get(kind, ""), symbol):
             return False
-        return _full(self.common, symbol) or _full(self.by_kind.get(kind, ""), symbol)
+        common = self.common_by_initial.get(symbol[:1], "") if self.common_by_initial else self.common
+        return _full(common, symbol) or _full(self.by_kind.get(kind, ""), symbol)
+
+    def is_dispatcher(self, symbol: str) -> bool:
+        """Whether a function of this name calls other people's work: a system call, a softirq loop."""
+        return _full(self.dispatchers, symbol)
 
     def is_stall(self, event: Signature) -> bool:
         """Whether `event` caught a CPU at a random depth of what it was doing."""

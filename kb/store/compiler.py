@@ -29,6 +29,8 @@ from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
 from kbmatch.kb.store.frozen_probes import to_plain
 from kbmatch.kb.store.layouts import load_layout
+from kbmatch.kb.store.frames import BY_INITIAL
+from kbmatch.kb.store.initials import split_by_initial
 from kbmatch.kb.store.probes import load_probe
 from kbmatch.kb.store.products import table_of
 from kbmatch.kb.store.yaml_reader import read_yaml
@@ -66,7 +68,11 @@ def compile_knowledge(
     if files.folder == SHIPPED:
         for name in ("products", "frames"):
             node = read_yaml(SHIPPED / f"{name}.yaml")
-            target.execute("INSERT INTO document VALUES (?, ?)", (name, document_to_json(node)))
+            text = document_to_json(node)
+            if name == "frames":
+                table = json.loads(text)
+                text = json.dumps({**table, BY_INITIAL: split_by_initial(table.get("common", ()))})
+            target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
             digest.update((SHIPPED / f"{name}.yaml").read_bytes())
             if name == "products":
                 products = table_of(node)

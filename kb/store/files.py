@@ -58,7 +58,9 @@ def find_files(folder: Path) -> KnowledgeFiles:
     rules_root = folder / "rules" if folder == SHIPPED else folder
     rules = [p for p in _yaml_below(rules_root, _OTHER_FOLDERS) if not p.name.endswith(".test.yaml")]
     probes = _yaml_below(folder / "probes", ())
-    tables = (folder / "products.yaml", folder / "frames.yaml") if folder == SHIPPED else ()
+    # the compiler's own code counts as well: what a developer changes there must not meet an older cache
+    code = sorted((SHIPPED / "store").glob("*.py")) if folder == SHIPPED else []
+    tables = (folder / "products.yaml", folder / "frames.yaml", *code) if folder == SHIPPED else ()
     layouts = _yaml_below(folder / "layouts", ())
     return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables, tuple(sorted(layouts)))
 

@@ -13,6 +13,8 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 PATH = Path(__file__).resolve().parent.parent / "frames.yaml"
 _TABLES = ("kinds", "exceptions", "families")
 _KEYS = ("format", "common", "dispatchers", "outer-dispatchers", "stall-kinds", "stall-messages", *_TABLES)
+BY_INITIAL = "common-by-initial"
+"""Only in the compiled form: `common`, split by initial letter (kb/store/initials.py)."""
 
 
 @lru_cache(maxsize=4)
@@ -46,7 +48,7 @@ def frames_of(table: object, file: str, *, checked: bool = False) -> HelperFrame
     path = Path(file)
     if not isinstance(table, dict):
         raise KnowledgeError([Diagnostic(str(path), 1, 1, "shape", "a mapping is expected")])
-    problems += [_problem(path, "unknown-key", f"unknown key {key!r}") for key in table if key not in _KEYS]
+    problems += [_problem(path, "unknown-key", f"unknown key {key!r}") for key in table if key not in (*_KEYS, BY_INITIAL)]
 
     def joined(entries: Any, what: str) -> str:
         if not isinstance(entries, list) or not all(isinstance(e, str) for e in entries):
@@ -68,6 +70,7 @@ def frames_of(table: object, file: str, *, checked: bool = False) -> HelperFrame
 
     frames = HelperFrames(
         common=joined(table.get("common", []), "common"),
+        common_by_initial=dict(table.get(BY_INITIAL, {})),
         by_kind=by_name("kinds"),
         exceptions=by_name("exceptions"),
         dispatchers=joined(table.get("dispatchers", []), "dispatchers"),
