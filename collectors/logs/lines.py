@@ -123,7 +123,7 @@ _WRAP = 66
 _BEGINS = re.compile(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
     r"|Code: |Call |BUG|"
-    r"WARNING|INFO|Oops|Modules linked|Hardware name|---|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
+    r"WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
     r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
     r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info"
     r"|stack backtrace|"
