@@ -1,5 +1,4 @@
-"""
-Fingerprints: short keys by which the same crash is known again, on another host and on another build.
+"""Fingerprints: short keys by which the same crash is known again, on another host and on another build.
 
 Three depths, each a key of its own, so that a reader may choose how much must agree:
 
