@@ -58,7 +58,7 @@ class Dump:
         self.name = name
         self.format = container.format
         self.size = container.size
-        self._notes = [Note("warning", text) for text in container.problems]
+        self._notes: list[Note] = []
         self._log: LogReading | None = None
         self._symbols: Kallsyms | None = None
         self._symbols_searched = False
@@ -97,7 +97,7 @@ class Dump:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What the user should know, in the order found; reading the log adds to it."""
-        return tuple(self._notes)
+        return (*(Note("warning", text) for text in self.container.problems), *self._notes)
 
     @property
     def symbols(self) -> Kallsyms | None:

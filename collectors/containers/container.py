@@ -40,8 +40,6 @@ class Container(Protocol):
     `format` is the name in the signature JSON, `size` the input's bytes, `machine` the kernel's name of the
     architecture ("x86_64", "aarch64"), `page_size` in bytes. `vmcoreinfo` is the text of the VMCOREINFO note,
     None without one. `phys_base` and `cpus` are what the container itself tells, None where it does not.
-    `problems` are lines about damage, for the user. `write_side` tells who wrote the notes: "kdump", "qemu",
-    "xen".
     """
 
     format: str
@@ -53,7 +51,11 @@ class Container(Protocol):
     registers: list[CpuRegisters]
     phys_base: int | None
     cpus: int | None
-    problems: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """Lines about damage, for the user, in the order found; reading pages may find more."""
+        ...
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Exactly `length` bytes of guest-physical memory.

@@ -24,14 +24,22 @@ _NONE = (1 << 64) - 1
 class FrameIndex:
     """`count` entries of `width` (8 or 16) bytes at `offset`: pfn, and with 16 bytes the machine frame."""
 
-    def __init__(self, source: ByteSource, offset: int, width: int, count: int) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        offset: int,
+        width: int,
+        count: int,
+        assumed: list[tuple[int, int, int]] | None = None,
+    ) -> None:
+        """`assumed` runs (pfn, length, position) stand in for a list that is lost; nothing is read then."""
         self._source = source
         self._offset = offset
         self._width = width
-        self._count = count
-        self._complete = False
+        self._count = count if assumed is None else 0
+        self._complete = assumed is not None
         self._machine: dict[int, int | None] = {}
-        self._set_runs(self._guess_runs())
+        self._set_runs(self._guess_runs() if assumed is None else assumed)
 
     def _set_runs(self, runs: list[tuple[int, int, int]]) -> None:
         """Keep the runs disjoint: of a page that is there twice, one is enough."""

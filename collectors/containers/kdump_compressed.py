@@ -212,6 +212,7 @@ class KdumpCompressed:
         at = self._descriptors + DESCRIPTOR.size * (self._bitmap.rank(pfn) - self._rank_base)
         descriptor = self._source.read(at, DESCRIPTOR.size)
         if len(descriptor) < DESCRIPTOR.size:
+            self._tell_cut()
             raise NotInDump(address, f"{LEFT_OUT}: the file ends at byte {self.size}")
         offset, size, flags, _ = DESCRIPTOR.unpack(descriptor)
         if offset == 0 or size == 0:
@@ -220,6 +221,7 @@ class KdumpCompressed:
             raise NotInDump(address, f"the page's descriptor at byte {at} is damaged")
         data = self._source.read(offset, size)
         if len(data) < size:
+            self._tell_cut()
             raise NotInDump(address, f"{LEFT_OUT}: the file ends at byte {self.size}")
         try:
             page = decompress_page(data, flags, self.page_size)
@@ -229,6 +231,12 @@ class KdumpCompressed:
         if len(self._cache) > self._cache_pages:
             self._cache.popitem(last=False)
         return page
+
+    def _tell_cut(self) -> None:
+        """Where the file should end only its last descriptor knows: a page that is missing tells that it is cut."""
+        line = f"dump is truncated at byte {self.size}: pages that were dumped lie behind it"
+        if not any("truncated" in problem for problem in self.problems):
+            self.problems.append(line)
 
     def physical_ranges(self, start: int = 0, end: int = 1 << 64) -> Iterator[tuple[int, int]]:
         """Ranges of dumped pages, found by reading the bitmap between two addresses: for searches only."""

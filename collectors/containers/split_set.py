@@ -38,10 +38,10 @@ class SplitSet:
         self.vmcoreinfo: bytes | None = with_info.vmcoreinfo
         self.notes: list[ElfNote] = with_notes.notes
         self.registers: list[CpuRegisters] = with_notes.registers
-        self.problems: list[str] = []
+        self._problems: list[str] = []
         # makedumpfile writes pieces without pages for small dumps, with a cut bitmap that nobody needs.
         for piece in (p for p in self.pieces if p.first_pfn < p.last_pfn):
-            self.problems += [problem for problem in piece.problems if problem not in self.problems]
+            self._problems += [problem for problem in piece.problems if problem not in self._problems]
         position = 0
         for piece in self.pieces:
             if piece.first_pfn > position:
@@ -52,10 +52,19 @@ class SplitSet:
 
     def _missing(self, start: int, end: int) -> None:
         size = self.page_size
-        self.problems.append(
+        self._problems.append(
             f"split set: the piece with physical memory 0x{start * size:x} to 0x{end * size:x} is missing;"
             " put all pieces into one folder or name them all"
         )
+
+    @property
+    def problems(self) -> list[str]:
+        """Lines about damage; reading may find more in a piece."""
+        found = list(self._problems)
+        for piece in self.pieces:
+            if piece.first_pfn < piece.last_pfn:
+                found += [problem for problem in piece.problems if problem not in found]
+        return found
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Exactly `length` bytes of physical memory. Raises NotInDump."""

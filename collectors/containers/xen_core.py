@@ -40,7 +40,8 @@ _REGISTERS: tuple[str, ...] = (
 )
 _MAX_VCPUS = 8192
 _MAX_SECTIONS = 256
-_SHT_STRTAB, _SHT_NOTE = 3, 7
+_SHT_NOTE = 7
+_VGA_FIRST, _VGA_BEHIND = 0xA0, 0xC0
 
 
 class XenCore:
@@ -124,14 +125,22 @@ class XenCore:
         if count is not None:
             entries = min(entries, count)
         present = max(0, min(entries, (self.size - offset) // width))
-        if present < entries:
+        if 0 < present < entries:
             # The index stands behind the pages: where it is cut, its beginning is all there is.
-            self.problems.append(f"the page index is cut: {present} of {entries} pages can be found")
+            self.problems.append(f"the page index is cut: {present} of {entries} entries are there")
         if present == 0:
-            raise DamagedDump(
-                f"{self._source.name}: truncated at byte {self.size}: the page index, behind the pages, is gone"
-            )
+            self.problems.append("the page index is gone: the pages are taken to lie in the order that Xen writes")
+            return FrameIndex(self._source, offset, width, 0, self._usual_order(entries))
         return FrameIndex(self._source, offset, width, present)
+
+    def _usual_order(self, entries: int) -> list[tuple[int, int, int]]:
+        """PV guests have all pages in order; HVM and PVH guests none from 0xa0000 to 0xbffff (VGA memory).
+
+        Seen in cores of Xen 4.17. Whoever finds the kernel with it checks it against init_uts_ns.
+        """
+        if self.is_pv or entries <= _VGA_FIRST:
+            return [(0, entries, 0)]
+        return [(0, _VGA_FIRST, 0), (_VGA_BEHIND, entries - _VGA_FIRST, _VGA_FIRST)]
 
     def _contexts(self, offset: int, size: int, entry: int) -> list[CpuRegisters]:
         if self.machine != "x86_64":

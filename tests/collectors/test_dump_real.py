@@ -126,6 +126,32 @@ def test_aarch64(shared: Path) -> None:
     assert [t for t in trace if t in printed] == trace
 
 
+@pytest.mark.parametrize(("name", "share"), [("pv-sysrq", 0.76), ("pvh-grub-ringbreak", 0.81)])
+def test_cut_xen_core_has_lost_its_page_index(unpacked: Path, tmp_path: Path, name: str, share: float) -> None:
+    """The index stands behind the pages: the usual order is tried, and checked against the kernel's own name."""
+    path = unpacked / f"{name}.core"
+    with open_dump(path) as dump:
+        expected, kernel = dump.log_text(), dump.kernel
+    cut = tmp_path / "core"
+    with path.open("rb") as source, cut.open("wb") as target:
+        target.write(source.read(int(path.stat().st_size * share)))
+    with open_dump(cut) as dump:
+        assert dump.log_text() == expected
+        assert dump.kernel == kernel
+        assert any("truncated at byte" in n.text for n in dump.notes)
+        assert any("page index is gone" in n.text for n in dump.notes)
+
+
+def test_cut_kdump_says_so(shared: Path, tmp_path: Path) -> None:
+    data = (shared / "dumps" / "a-napi.trim.zlib.vmcore").read_bytes()
+    path = tmp_path / "vmcore"
+    path.write_bytes(data[: len(data) // 2])
+    with open_dump(path) as dump:
+        assert dump.log_text() == b""
+        assert dump.kernel.release == "6.1.0-56-cloud-amd64"
+        assert any(f"truncated at byte {len(data) // 2}" in n.text for n in dump.notes)
+
+
 def test_aarch64_without_a_note(shared: Path) -> None:
     """The text in memory alone leads to the same log."""
     path = shared / "dumps" / "arm64-sysrq.zlib.vmcore"
