@@ -7,7 +7,7 @@ No vmlinux is needed. What cannot be had is None and has a note.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -124,16 +124,20 @@ class Dump:
         except (MemoryUnavailable, DamagedDump):
             return {}
 
-    def stacks(self) -> list[CpuStack]:
-        """Registers and call trace of every CPU, in the order of the notes; empty without symbols. Never raises."""
-        if self.memory is None or self.symbols is None:
-            return []
-        from kbmatch.collectors.memory.stacks import cpu_stacks
+    def stacks(self) -> Iterator[CpuStack]:
+        """Registers and call trace of every CPU, in the order of the notes; none without symbols. Never raises.
 
-        try:
-            return cpu_stacks(self.memory, self.symbols, self.container.registers)
-        except (MemoryUnavailable, DamagedDump):
-            return []
+        Some milliseconds each: a caller that looks for one CPU should stop when it has found it.
+        """
+        if self.memory is None or self.symbols is None:
+            return
+        from kbmatch.collectors.memory.stacks import cpu_stack
+
+        for cpu in self.container.registers:
+            try:
+                yield cpu_stack(self.memory, self.symbols, cpu)
+            except (MemoryUnavailable, DamagedDump):
+                return
 
     def facts(self) -> KernelFacts:
         """Command line, taint, banner and panic CPU out of memory, each None where it cannot be read."""

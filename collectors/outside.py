@@ -12,6 +12,8 @@ from kbmatch.engine.signature import Signature
 MESSAGE = "dump taken from outside"
 # Where an idle CPU stands; any other CPU is more interesting.
 _IDLE = frozenset({"do_idle", "cpu_idle", "cpu_startup_entry", "play_dead_common", "native_play_dead", "stop_this_cpu"})
+# CPUs that are looked at; the first busy one is found long before.
+_MAX_CPUS = 512
 _REGISTERS = (
     "rip", "rsp", "eflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13",
     "r14", "r15", "cr0", "cr2", "cr3", "cr4", "pc", "sp", "pstate", *(f"x{n}" for n in range(31)),
@@ -23,10 +25,9 @@ def outside_event(dump: Dump) -> Signature:
 
     That is the CPU that panicked, else the first one that is busy in the kernel, else the first. Never raises.
     """
-    stacks = dump.stacks()
-    if not stacks:
+    chosen = _chosen(dump)
+    if chosen is None:
         return Signature(kind="other", message=MESSAGE, fatal=True)
-    chosen = _chosen(stacks, dump.facts().panic_cpu)
     cpu = chosen.registers
     at = chosen.frames[0] if chosen.frames and chosen.frames[0].reliable else None
     return Signature(
@@ -46,9 +47,15 @@ def outside_event(dump: Dump) -> Signature:
     )
 
 
-def _chosen(stacks: list[CpuStack], panic_cpu: int | None) -> CpuStack:
-    for stack in stacks:
+def _chosen(dump: Dump) -> CpuStack | None:
+    panic_cpu = dump.facts().panic_cpu
+    first = busy = None
+    for number, stack in enumerate(dump.stacks()):
         if stack.registers.cpu == panic_cpu:
             return stack
-    busy = [s for s in stacks if s.in_kernel and not any(f.symbol in _IDLE for f in s.frames)]
-    return (busy or stacks)[0]
+        if busy is None and stack.in_kernel and not any(f.symbol in _IDLE for f in stack.frames):
+            busy = stack
+        first = first or stack
+        if number >= _MAX_CPUS or (busy is not None and panic_cpu is None):
+            break
+    return busy or first

@@ -38,12 +38,8 @@ class CpuStack:
     in_kernel: bool
 
 
-def cpu_stacks(memory: Memory, symbols: Kallsyms, registers: list[CpuRegisters]) -> list[CpuStack]:
-    """The stack of every CPU, in the order of the notes."""
-    return [_stack(memory, symbols, cpu) for cpu in registers]
-
-
-def _stack(memory: Memory, symbols: Kallsyms, cpu: CpuRegisters) -> CpuStack:
+def cpu_stack(memory: Memory, symbols: Kallsyms, cpu: CpuRegisters) -> CpuStack:
+    """The stack of one CPU. Raises DamagedDump where the symbol table is damaged."""
     values = cpu.registers
     arm = "pc" in values
     pc = values.get("pc" if arm else "rip", 0)
