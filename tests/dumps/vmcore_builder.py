@@ -116,36 +116,35 @@ def runs(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def elf_bytes(guest: Guest, *, layout: str = "kdump", vmcoreinfo: bool = True, qemu: bool = False) -> bytes:
-    """An ELF vmcore. `layout` is "kdump" (header, program headers, notes, memory) or "qemu" (sections"
-    " first)."""
+    """An ELF vmcore.
+
+    `layout` is "kdump" (header, program headers, notes, memory), "qemu" (sections first), "proc" (as /proc/vmcore: one
+    more LOAD with the kernel image's virtual address, overlapping the direct map's in physical memory) or "xnum" (the
+    number of program headers in section 0).
+    """
     pieces = runs(guest)
     notes = notes_of(guest, vmcoreinfo, qemu)
-    sections = layout == "qemu"
+    sections = layout in ("qemu", "xnum")
     phoff = 192 if sections else 64
+    loads = [(0, address, data) for address, data in pieces]
+    if layout == "proc":
+        image = guest.physical(guest.text)
+        virtual = next((a, d) for a, d in pieces if a <= image < a + len(d))
+        loads.insert(0, (guest.text, image, virtual[1][image - virtual[0] :]))
+    count = len(loads) + 1
     header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header += struct.pack(
-        "<HHIQQQIHHHHHH",
-        4,
-        62,
-        1,
-        0,
-        phoff,
-        64 if sections else 0,
-        0,
-        8 if sections else 64,
-        56,
-        len(pieces) + 1,
-        64 if sections else 0,
-        2 if sections else 0,
-        1 if sections else 0,
-    )
-    offset = phoff + 56 * (len(pieces) + 1)
+    header += struct.pack("<HHIQQQI", 4, 62, 1, 0, phoff, 64 if sections else 0, 0)
+    header += struct.pack("<HHH", 8 if sections else 64, 56, 0xFFFF if layout == "xnum" else count)
+    header += struct.pack("<HHH", *((64, 2, 1) if sections else (0, 0, 0)))
+    if sections:
+        header += bytes(44) + struct.pack("<I", count) + bytes(16)
+    offset = phoff + 56 * count
     table = struct.pack("<IIQQQQQQ", 4, 0, offset, 0, 0, len(notes), len(notes), 0)
     offset += len(notes)
-    for address, data in pieces:
-        table += struct.pack("<IIQQQQQQ", 1, 7, offset, 0, address, len(data), len(data), 0)
+    for virtual_address, address, data in loads:
+        table += struct.pack("<IIQQQQQQ", 1, 7, offset, virtual_address, address, len(data), len(data), 0)
         offset += len(data)
-    return header + bytes(phoff - 64) + table + notes + b"".join(data for _, data in pieces)
+    return header.ljust(phoff, b"\0") + table + notes + b"".join(data for _, _, data in loads)
 
 
 def write_elf(guest: Guest, path: Path, **options: object) -> Path:

@@ -55,6 +55,8 @@ def incompressible(page: bytes) -> bytes:
 WRITERS: dict[str, tuple[str, Callable[[Guest], bytes]]] = {
     "elf": ("elf-vmcore", elf_bytes),
     "elf, QEMU's layout": ("elf-vmcore", lambda g: elf_bytes(g, layout="qemu", qemu=True)),
+    "elf as /proc/vmcore": ("elf-vmcore", lambda g: elf_bytes(g, layout="proc")),
+    "elf with PN_XNUM": ("elf-vmcore", lambda g: elf_bytes(g, layout="xnum")),
     "elf without VMCOREINFO": ("elf-vmcore", lambda g: elf_bytes(g, vmcoreinfo=False, qemu=True)),
     "kdump zlib": ("kdump-compressed", kdump_bytes),
     "kdump of QEMU": ("kdump-compressed", lambda g: kdump_bytes(g, utsname=False)),
@@ -102,11 +104,14 @@ def test_negative_phys_base(tmp_path: Path) -> None:
     check(write_kdump(guest, tmp_path / "vmcore"), guest, "kdump-compressed")
 
 
-def test_phys_base_of_old_kernels_comes_from_the_header(tmp_path: Path) -> None:
-    """VMCOREINFO tells phys_base since 4.10 only."""
+def test_phys_base_of_old_kernels_comes_from_the_container(tmp_path: Path) -> None:
+    """VMCOREINFO tells phys_base since 4.10 only; the kdump header, a LOAD of the image or cr3 told it before."""
     guest = build_guest(RECORDS)
-    guest.vmcoreinfo = b"\n".join(x for x in guest.vmcoreinfo.split(b"\n") if b"phys_base" not in x)
+    untold = (b"phys_base", b"uts_namespace.name")
+    guest.vmcoreinfo = b"\n".join(x for x in guest.vmcoreinfo.split(b"\n") if not any(u in x for u in untold))
     check(write_kdump(guest, tmp_path / "vmcore"), guest, "kdump-compressed")
+    check(write_elf(guest, tmp_path / "vmcore", layout="proc"), guest, "elf-vmcore")
+    check(write_elf(guest, tmp_path / "vmcore", qemu=True), guest, "elf-vmcore")
 
 
 def test_flattened_pieces_in_any_order_and_the_last_one_wins(tmp_path: Path) -> None:
