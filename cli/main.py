@@ -18,7 +18,11 @@ EXIT_ERROR = 2
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "core": ("core", "diagnose a crash: vmcore, console log or crash session"),
+    "explain": ("explain", "why a rule fits a crash, does not, or cannot tell"),
+    "rule": ("rule", "write rules: new, fmt, lint, test, show, list, schema"),
     "signature": ("signature", "print the facts of crashes as JSON, without judging them"),
+    "struct": ("struct", "print a struct out of a dump's memory, as crash does"),
+    "layout": ("layout", "write a layout file: struct offsets for kernels that ship no types"),
 }
 """Command -> its module in kbmatch.cli, and one line of help."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from kbmatch.cli.state_table import state_section
 from kbmatch.cli.style import Style, plain_text
 from kbmatch.cli.wording import (
     advice,
@@ -44,6 +45,7 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
         yield from _crash(diagnosis, style)
     if shown:
         yield from _evidence(shown, diagnosis.incident, style)
+        yield from state_section(shown, diagnosis.incident, knowledge, style, WIDTH)
     yield from _section("What to do", advice(diagnosis, shown, own, knowledge), style)
     yield from _others(diagnosis, everything, style)
     if everything:

@@ -107,7 +107,8 @@ class Probe:
     `module` is "" where what is read belongs to the kernel proper. `variable` is the name of the record in the fields'
     expressions and `type_name` its type. `layouts` are structs of a public ABI, whose members are the same in every
     kernel, and `pointers` tells what pointers in it point to. `kinds` are the crashes that it is read for (empty:
-    all).
+    all). `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a clause of which a
+    value is not known is left out.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Probe:
     walks: tuple[WalkRoot, ...] = ()
     register_records: tuple[RegisterRecord, ...] = ()
     kinds: tuple[str, ...] = ()
+    sentence: str | None = None
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression that may be evaluated on memory."""

@@ -38,7 +38,7 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 
 _KEYS = (
     "format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts", "kinds",
-    "register-records",
+    "register-records", "sentence",
 )  # fmt: skip
 _REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
 _EACH = {"net_devices": "net-devices", "cpus": "cpus"}
@@ -70,7 +70,11 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
         walks=tuple(_walk(item, problems) for item in roots if item.get("registers") is None),
         register_records=tuple(_register_record(item, problems) for item in reader.mappings("register-records")),
         kinds=tuple(reader.texts("kinds")),
+        sentence=reader.text("sentence"),
     )
+    for name in re.findall(r"\{(.*?)\}", probe.sentence or ""):
+        if name not in {item.name for item in probe.record}:
+            problems.add(node.get("sentence") or node, "unknown-field", f"'sentence' names {name!r}, no field of 'record'")
     for kind in probe.kinds:
         if kind not in KINDS:
             problems.add(node.get("kinds") or node, "bad-value", f"there is no crash of kind {kind!r}")

@@ -102,6 +102,8 @@ def test_the_report_shows_the_ring(core: Any) -> None:
     _, out = core()
     assert "rsp-cons" in out
     assert hex(NAPI + 0x1564) in out
+    text = " ".join(out.split())
+    assert "eth1: the driver reads response 4294967295 (0xffffffff) next; 194 wait to be read, up to 193" in text
 
 
 def test_a_kernel_without_a_layout_falls_back_to_the_registers(tmp_path: Path, capsys: Any) -> None:
