@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from kbmatch.cli.input import add_input_options, input_options, read_incident
+from kbmatch.cli.options import add_knowledge_options, knowledge_of
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
@@ -22,22 +22,25 @@ exit status:
   1  any other outcome: not known, already fixed, not a kernel bug, no crash
   2  an error: the input cannot be read, bad rules"""
 
+FORMATS = ("text", "json", "md", "html")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("files", metavar="FILE", nargs="+")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="text (default), json, md, html")
     parser.add_argument("--all", action="store_true", help="show refuted and incomplete findings too, and all reasons")
-    parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="use the rules in DIR too")
-    parser.add_argument("--drafts", action="store_true", help="let rules of status draft take part")
+    add_knowledge_options(parser)
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour of the text")
     add_input_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Diagnose and print. Exit status: 0 known issue, 1 any other outcome."""
-    knowledge = KnowledgeBase([Path(folder) for folder in options.rules], drafts=options.drafts)
+    knowledge = knowledge_of(options)
     knowledge.open()  # bad rules are an error whatever the input holds
+    if options.format in ("md", "html"):
+        return _page(options, knowledge)
     with input_options(options) as how:
         incident = read_incident(options.files, knowledge, how)
     diagnosis = diagnose(incident, knowledge, knowledge.products)
@@ -55,3 +58,22 @@ def run(options: argparse.Namespace) -> int:
         )
         print(text_report(diagnosis, knowledge, colour=colour, everything=options.all))
     return 0 if diagnosis.outcome == "known-issue" else 1
+
+
+def _page(options: argparse.Namespace, knowledge: KnowledgeBase) -> int:
+    """A report for a browser or a ticket: it shows the log too."""
+    from kbmatch.cli.case import open_case
+    from kbmatch.cli.reports.view import report_view
+
+    with input_options(options) as how:
+        case = open_case(options.files, knowledge, how)
+    view = report_view(case.diagnosis, knowledge, case.log)
+    if options.format == "html":
+        from kbmatch.cli.reports.html_report import html_report
+
+        print(html_report(view), end="")
+    else:
+        from kbmatch.cli.reports.markdown_report import markdown_report
+
+        sys.stdout.buffer.write(markdown_report(view).encode("utf-8", "replace"))
+    return 0 if case.diagnosis.outcome == "known-issue" else 1

@@ -125,21 +125,21 @@ def _finding(finding: Finding) -> Json:
             {"fact": item.fact, "value": _plain(item.value), "source": item.source} for item in finding.evidence
         ],
         "explanation": {
-            "signature": _explanation(finding.signature),
-            "state": [_explanation(tree) for tree in finding.state],
+            "signature": explanation_to_json(finding.signature),
+            "state": [explanation_to_json(tree) for tree in finding.state],
             "version": {
                 "status": finding.version.status.value, "running": finding.version.running,
                 "fixed": finding.version.fixed, "source": finding.version.source, "why": finding.version.why,
             },
             "exceptions": [
-                {"reason": exclusion.reason, **_explanation(tree)}
+                {"reason": exclusion.reason, **explanation_to_json(tree)}
                 for exclusion, tree in zip(rule.exceptions, finding.exceptions, strict=True)
             ],
             "differential": [
                 {
                     "rule": sibling.rule, "title": sibling.title,
                     "verdict": sibling.verdict.value if sibling.verdict else None,
-                    "separated_by": [_explanation(leaf) for leaf in sibling.separated_by],
+                    "separated_by": [explanation_to_json(leaf) for leaf in sibling.separated_by],
                 }
                 for sibling in finding.siblings
             ],
@@ -151,12 +151,13 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _explanation(node: Explanation) -> Json:
+def explanation_to_json(node: Explanation) -> Json:
+    """One node of an explanation with its children, as the contract's `explanation` holds it."""
     found: Json = {"truth": node.truth.value, "label": node.label}
     if node.fact is not None:
         found |= {"fact": node.fact, "observed": _plain(node.observed), "source": node.source}
     if node.why is not None:
         found["why"] = node.why
     if node.children:
-        found["children"] = [_explanation(child) for child in node.children]
+        found["children"] = [explanation_to_json(child) for child in node.children]
     return found

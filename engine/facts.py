@@ -7,6 +7,7 @@ are what candidates are looked up by: few rules share one of their values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -100,6 +101,24 @@ def _recursion(event: Signature) -> Value:
     return max(map(names.count, dict.fromkeys(names)), default=None)
 
 
+_BOOTED_WITH = re.compile(rb"(?:Kernel c|(?<!-)\bC)ommand line: ([^\r\n]{1,4096})")
+
+
+def _command_line(scene: Scene) -> Value:
+    """The words that the boot loader handed over: as the input tells, else the last such line before the event."""
+    text = scene.incident.kernel.command_line
+    if text is None and scene.incident.log is not None:
+        data = scene.incident.log.data
+        line = scene.event.line if scene.event is not None else None
+        found = None
+        for match in _BOOTED_WITH.finditer(data):
+            if found is not None and line is not None and data.count(b"\n", 0, match.start()) >= line:
+                break
+            found = match
+        text = found[1].decode("utf-8", "replace") if found else None
+    return tuple(text.split()) or None if text else None
+
+
 def in_order(scene: Scene, name: str) -> tuple[str, ...] | None:
     """The function names behind an ordered fact, innermost first, leftovers on the stack ("?") left out."""
     event = scene.event
@@ -187,7 +206,7 @@ _FACTS = (
     Fact("cpus", "integer", "How many CPUs the machine has.", lambda s: s.incident.machine.cpus),
     Fact(
         "command-line", "text", "A word of the kernel's command line.",
-        lambda s: tuple(s.incident.kernel.command_line.split()) if s.incident.kernel.command_line else None, many=True,
+        _command_line, many=True,
     ),
     Fact(
         "loaded-module", "text", 'A module behind "Modules linked in:".', _event(lambda e: e.modules or None), "modules",
@@ -196,7 +215,7 @@ _FACTS = (
     Fact("text", "text", "A line of the event's own report.", _event(lambda e: e.text or None), many=True),
     Fact(
         "log", "text", "A line of the whole log, whatever it belongs to; prefer `text`.",
-        lambda s: s.incident.log or None, many=True,
+        lambda s: s.incident.log.lines if s.incident.log else None, many=True,
     ),
     Fact(
         "task-comm", "text", "Name of a blocked task.", _tasks(lambda t: t.comm), many=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kbmatch.engine.signature import Signature
 
@@ -97,9 +98,21 @@ class Note:
     text: str
 
 
+class LogText:
+    """A whole log: its bytes, split into lines (str, without line ends) only when somebody asks."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """All lines, decoded as UTF-8; what is none becomes U+FFFD."""
+        return tuple(line.decode("utf-8", "replace") for line in self.data.splitlines())
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One input, read. `log` is the whole log's lines where they are at hand; it is no part of the JSON contract."""
+    """One input, read. `log` is the whole log where it is at hand; it is no part of the JSON contract."""
 
     source: Source
     kernel: Kernel = field(default_factory=Kernel)
@@ -107,7 +120,7 @@ class Incident:
     events: tuple[Signature, ...] = ()
     state: Mapping[str, ProbeState] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
-    log: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
+    log: LogText | None = field(default=None, compare=False, repr=False)
 
     @property
     def fatal_index(self) -> int | None:

@@ -16,7 +16,7 @@ from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIONS, CLASSES, SEVERITIES, STATUSES, Exclusion, Fix, Rule, StateCondition
 
 FORMAT = 1
-_KEYS = (
+KEYS = (
     "format", "id", "title", "status", "severity", "class", "action", "created", "description", "signature", "state",
     "exceptions", "affected", "fixes", "aliases", "related", "workaround", "references",
 )  # fmt: skip
@@ -44,7 +44,7 @@ def load_rule(
         problems.add(node, "not-a-rule", "a rule file holds one mapping with the key 'format'")
         return None
     reader = Reader(node, problems, "a rule")
-    reader.check_keys(_KEYS, _REQUIRED)
+    reader.check_keys(KEYS, _REQUIRED)
     if (version := reader.integer("format")) is not None and version != FORMAT:
         problems.add(node.get("format") or node, "format", f"this kbmatch reads rules of format {FORMAT}")
     id_ = _load_id(reader)

@@ -22,7 +22,7 @@ from typing import Any
 
 from kbmatch.engine.document import Mapping, Mark, Node, Problems, Reader, Scalar, Sequence
 from kbmatch.engine.errors import KnowledgeError
-from kbmatch.engine.incident import Incident, Kernel, Machine, ProbeState, Source, StateRecord
+from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, ProbeState, Source, StateRecord
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
 from kbmatch.engine.signature import Frame, HungTask, Signature
 from kbmatch.engine.verdict import Verdict
@@ -103,7 +103,7 @@ def _case(node: Mapping, problems: Problems) -> Case:
     log = reader.text("log")
     machine = Machine(hardware=reader.text("hardware"), hypervisor=reader.text("hypervisor"))
     events: tuple[Signature, ...]
-    lines: tuple[str, ...] | None = None
+    text: LogText | None = None
     if log is not None:
         if node.get("signature") is not None:
             problems.add(node.get("signature") or node, "unknown-key", "a case has a log or a signature, not both")
@@ -116,7 +116,7 @@ def _case(node: Mapping, problems: Problems) -> Case:
             hardware=machine.hardware or reading.machine.hardware,
             hypervisor=machine.hypervisor or reading.machine.hypervisor,
         )
-        lines = tuple(log.splitlines())
+        text = LogText(log.encode())
     else:
         kernel = Kernel(arch="x86_64")
         signature = _signature(node.get("signature"), problems)
@@ -132,7 +132,7 @@ def _case(node: Mapping, problems: Problems) -> Case:
         name=reader.text("name") or "",
         incident=Incident(
             Source("test", "console", len(log or "")), kernel, machine, events, _state(node.get("state"), problems),
-            log=lines,
+            log=text,
         ),
         verdict=wanted.one_of("verdict", VERDICTS) or NONE,
         version=wanted.text("version"),

@@ -135,11 +135,11 @@ def check_rules(
     others: dict[str, Rule] | None = None,
     crashes: Iterable[Incident] = (),
     processes: int | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
     """Lint (`lint` True) or test the files. `others` are rules that are there already, for lint.
 
-    `crashes` are further unrelated crashes. `progress` is told how many files are done. `processes` defaults to the
+    `crashes` are further unrelated crashes. `progress` is told how many files are done, and of how many. `processes` defaults to the
     CPUs; few files are checked in this process.
     """
     corpus = None if lint else shipped_corpus(Bench(tables.products, tables.helpers), crashes)
@@ -147,7 +147,7 @@ def check_rules(
     checked: list[Checked] = []
     for batch in _batches(paths, work, processes):
         checked += batch
-        progress(len(checked))
+        progress(len(checked), len(paths))
     problems = [problem for one in checked for problem in one.problems]
     if lint:
         ours = {str(path) for path in paths}

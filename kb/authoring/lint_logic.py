@@ -8,11 +8,12 @@ another forbids.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kbmatch.engine.condition import AnyTask, Combination, Condition, Leaf
 from kbmatch.engine.document import Mark
 from kbmatch.engine.facts import FACTS
+from kbmatch.engine.similarity import Similar
 
 U64 = (1 << 64) - 1
 Trap = tuple[Mark | None, str, str]
@@ -58,6 +59,8 @@ def plain(condition: Condition) -> object:
         return (condition.fact, condition.operator, values)
     if isinstance(condition, AnyTask):
         return ("any-task", plain(condition.condition))
+    if isinstance(condition, Similar):
+        return ("similar", repr(replace(condition, mark=None)))
     children = sorted(repr(plain(child)) for child in condition.children)
     return (condition.combinator, condition.count, tuple(children))
 
@@ -75,6 +78,8 @@ def _walk(node: Condition, domains: Domains, demanded: tuple[tuple[Leaf, bool], 
         yield from _leaf_traps(node, domains(node.fact))
     elif isinstance(node, AnyTask):
         yield from _walk(node.condition, task_domain, ())
+    elif isinstance(node, Similar):
+        return  # scored as a whole: its parts are no conditions
     elif node.combinator == "not":
         child = node.children[0]
         if isinstance(child, Combination) and child.combinator == "not":
@@ -189,7 +194,7 @@ def demands(node: Condition) -> Leaves:
     """The leaves that must be true (True) or must not (False) for the node to be true."""
     if isinstance(node, Leaf):
         return [(node, True)]
-    if isinstance(node, AnyTask):
+    if isinstance(node, (AnyTask, Similar)):
         return []
     if node.combinator == "not" and isinstance(node.children[0], Leaf):
         return [(node.children[0], False)]

@@ -9,6 +9,7 @@ from kbmatch.engine.condition import AnyTask, Combination, Condition, Leaf
 from kbmatch.engine.document import Mark
 from kbmatch.engine.errors import Diagnostic
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.similarity import Similar
 from kbmatch.kb.authoring.case_files import RuleTest
 from kbmatch.kb.authoring.rule_tests import Bench, verdict_of
 
@@ -49,6 +50,8 @@ def _variants(tree: Condition) -> Iterator[tuple[Condition | None, Leaf, str]]:
         for changed, leaf, what in _variants(tree.condition):
             yield (None if changed is None else replace(tree, condition=changed)), leaf, what
         return
+    if isinstance(tree, Similar):
+        return  # scored as a whole: its parts are no conditions
     for position, child in enumerate(tree.children):
         for changed, leaf, what in _variants(child):
             kept = list(tree.children)

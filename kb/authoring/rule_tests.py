@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kbmatch.engine.affected import Affected, VersionRange
-from kbmatch.engine.condition import index_entries
+from kbmatch.engine.condition import index_entries, similar_entries
 from kbmatch.engine.culprit import HelperFrames, assign_culprits
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.errors import Diagnostic
@@ -40,7 +40,7 @@ class OneRule:
         """The rule, if the index would lead to it."""
         listed = list(keys)
         wanted = {condition.probe for condition in self._rule.state}
-        if self._always or not self._entries.isdisjoint(listed) or not wanted.isdisjoint(probes):
+        if self._always or similar_entries(self._rule.signature) or not self._entries.isdisjoint(listed) or not wanted.isdisjoint(probes):
             return [self._rule]
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from kbmatch.kb.store.layer import Layer, heads_of, layouts_of, probe_of
 if TYPE_CHECKING:  # importing probes costs 5 ms, and most runs have none
     from kbmatch.engine.layout import Layout
     from kbmatch.engine.probe import Probe, ProbeHead
+    from kbmatch.kb.store.site import Site
+
+DEFAULT_SITE = "/etc/kbmatch/site.yaml"
+"""The site file that is used where it is there and no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,13 @@ class KnowledgeBase:
     """Rules, probes and tables: the shipped ones, and the rules and probes of further folders.
 
     Opened when first asked. A rule of a further folder may not take another rule's id. Every method raises
-    KnowledgeError, with all that is wrong in any file, where a folder had to be compiled and could not.
+    KnowledgeError, with all that is wrong in any file, where a folder had to be compiled and could not. `site` is a
+    site file (kb/store/site.py); without one, /etc/kbmatch/site.yaml is used where it is there.
     """
 
-    def __init__(self, folders: Sequence[Path] = (), *, drafts: bool = False) -> None:
+    def __init__(self, folders: Sequence[Path] = (), *, drafts: bool = False, site: Path | None = None) -> None:
         self._folders = tuple(folders)
+        self._site_path = site
         self._statuses = ACTIVE_STATUSES | ({"draft"} if drafts else frozenset())
 
     @cached_property
@@ -107,12 +114,47 @@ class KnowledgeBase:
         return {name: fields for layer in self._layers for name, fields in layer.probe_fields().items()}
 
     @cached_property
+    def _site(self) -> Site | None:
+        path = self._site_path or (Path(DEFAULT_SITE) if os.path.exists(DEFAULT_SITE) else None)
+        if path is None:
+            return None
+        from kbmatch.kb.store.site import load_site
+
+        return load_site(path)
+
+    def _rule(self, layer: Layer, number: int) -> Rule | None:
+        """The rule of that number as this site wants it; None if it does not take part."""
+        rule = layer.rule(number, self.products, self.probe_fields)
+        return rule if rule is None or self._site is None else self._site.applied(rule)
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all rules, whatever their status."""
+        return tuple(sorted(rule_id for layer in self._layers for _, rule_id in layer.ids()))
+
+    def all_rules(self) -> list[Rule]:
+        """Every rule by id, whatever its status and whatever the site says: for listing."""
+        found = [
+            layer.rule(number, self.products, self.probe_fields, any_status=True)
+            for layer in self._layers
+            for number, _ in list(layer.ids())
+        ]
+        return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
+
+    def get_any(self, rule_id: str) -> Rule | None:
+        """One rule by id, whatever its status and whatever the site says."""
+        for layer in self._layers:
+            number = layer.number_of(rule_id)
+            if number is not None:
+                return layer.rule(number, self.products, self.probe_fields, any_status=True)
+        return None
+
+    @cached_property
     def rules(self) -> Mapping[str, Rule]:
         """All rules that take part, by id. Loads every one of them: for tools, not for a diagnosis."""
         found: dict[str, Rule] = {}
         for layer in self._layers:
             for number, rule_id in list(layer.ids()):
-                rule = layer.rule(number, self.products, self.probe_fields)
+                rule = self._rule(layer, number)
                 if rule is not None:
                     found[rule_id] = rule
         return found
@@ -141,7 +183,7 @@ class KnowledgeBase:
         for layer in self._layers:
             number = layer.number_of(rule_id)
             if number is not None:
-                return layer.rule(number, self.products, self.probe_fields)
+                return self._rule(layer, number)
         return None
 
     def candidates(self, keys: Iterable[tuple[str, str]], probes: Iterable[str]) -> Sequence[Rule]:
@@ -150,7 +192,7 @@ class KnowledgeBase:
         found: list[Rule] = []
         for layer in self._layers:
             for number in layer.numbers(keys, probes):
-                rule = layer.rule(number, self.products, self.probe_fields)
+                rule = self._rule(layer, number)
                 if rule is not None:
                     found.append(rule)
         return sorted(found, key=lambda rule: rule.id)
@@ -160,9 +202,29 @@ class KnowledgeBase:
         """Version, number of rules that take part, digest, and the further folders in use."""
         digest = "+".join(layer.meta("digest") for layer in self._layers)
         count = sum(layer.count() for layer in self._layers)
-        return KnowledgeStamp(VERSION, count, digest, tuple(map(str, self._folders)))
+        overrides = list(map(str, self._folders))
+        if self._site is not None:
+            count -= sum(self._takes_part(rule_id) for rule_id in self._site.disabled)
+            overrides.append(self._site.summary())
+        return KnowledgeStamp(VERSION, count, digest, tuple(overrides))
+
+    def _takes_part(self, rule_id: str) -> bool:
+        """Whether there is such a rule and its status lets it take part, whatever the site says."""
+        rule = self.get_any(rule_id)
+        return rule is not None and rule.status in self._statuses
 
     def open(self) -> None:
-        """Open every folder now, so that what is wrong in one is an error whatever the input holds."""
-        _ = self._layers
+        """Open every folder and the site file now, so that what is wrong is an error whatever the input holds."""
+        _ = self._layers, self._site
 
+
+def load_rules(*folders: str | Path, drafts: bool = False, site: str | Path | None = None) -> KnowledgeBase:
+    """The shipped rules and those of further folders, opened: `load_rules("my-rules")`.
+
+    Raises KnowledgeError with everything that is wrong in any of them.
+    """
+    knowledge = KnowledgeBase(
+        [Path(folder) for folder in folders], drafts=drafts, site=None if site is None else Path(site)
+    )
+    knowledge.open()
+    return knowledge

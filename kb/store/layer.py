@@ -12,6 +12,7 @@ from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import load_rule
+from kbmatch.engine.similarity import POSSIBLE
 from kbmatch.kb.store.documents import document_from_json
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 _BATCH = 400
 """Pairs asked for in one query; SQLite allows some 32,000 parameters, older ones 999."""
+
+
+_FUNCTIONS = frozenset(("symbol", "culprit", "frame"))
+_MOST_RESEMBLING = 200
+"""Rules with scored leaves that are tried on one event; the bounds put the better ones first."""
 
 
 class Layer:
@@ -50,17 +56,34 @@ class Layer:
             marks = ",".join(["(?,?)"] * len(batch))
             query = f"SELECT rule FROM entry WHERE (fact, value) IN (VALUES {marks})"  # noqa: S608
             found.update(row[0] for row in self._connection.execute(query, [x for pair in batch for x in pair]))
+        found.update(self._resembling(dict.fromkeys(value for fact, value in pairs if fact in _FUNCTIONS)))
         for probe in probes:
             found.update(row[0] for row in self._connection.execute("SELECT rule FROM probed WHERE probe = ?", (probe,)))
         return found
 
-    def rule(self, number: int, products: Products, trusted_fields: dict[str, dict[str, str]]) -> Rule | None:
-        """The rule of that number, None if it does not take part."""
-        if number not in self._loaded:
+    def _resembling(self, functions: Iterable[str]) -> Iterator[int]:
+        """Numbers of the rules whose scored leaf these functions can make true, the most promising first."""
+        names = list(functions)[:_BATCH]
+        if names:
+            marks = ",".join("?" * len(names))
+            query = (
+                f"SELECT rule FROM resembling WHERE function IN ({marks}) "  # noqa: S608 - only marks and a constant
+                f"GROUP BY rule HAVING sum(bound) >= ? ORDER BY sum(bound) DESC, rule LIMIT {_MOST_RESEMBLING}"
+            )
+            yield from (row[0] for row in self._connection.execute(query, [*names, POSSIBLE]))
+
+    def rule(
+        self, number: int, products: Products, trusted_fields: dict[str, dict[str, str]], *, any_status: bool = False
+    ) -> Rule | None:
+        """The rule of that number, None if it does not take part (unless `any_status`)."""
+        rule = self._loaded.get(number)
+        if rule is not None and not any_status and rule.status not in self._statuses:
+            return None
+        if rule is None:
             row = self._connection.execute(
                 "SELECT status, file, document FROM rule WHERE number = ?", (number,)
             ).fetchone()
-            if row is None or row[0] not in self._statuses:
+            if row is None or (row[0] not in self._statuses and not any_status):
                 return None
             problems = Problems()
             rule = load_rule(document_from_json(row[2], row[1]), problems, products, trusted_fields)
