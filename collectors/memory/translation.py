@@ -38,9 +38,7 @@ class TableReader:
         value = self._cache.get(key)
         if value is None:
             container = self._container
-            (value,) = struct.unpack(
-                "<Q", container.read_physical(container.table_address(table) + index * 8, 8)
-            )
+            (value,) = struct.unpack("<Q", container.read_physical(container.table_address(table) + index * 8, 8))
             if len(self._cache) >= self._LIMIT:
                 self._cache.clear()
             self._cache[key] = value
