@@ -1,5 +1,4 @@
-"""
-Conditions: a tree of typed leaves under all, any, not, at-least, judged in three-valued logic.
+"""Conditions: a tree of typed leaves under all, any, not, at-least, judged in three-valued logic.
 
 A leaf has one key; its value is a scalar (equals), a list (one of) or one operator. `any-task` judges a tree on each
 blocked task by itself. No combinator is implied, no expression string is parsed, nothing is executed.
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kbmatch.engine import linear_regex
+from kbmatch.engine.code_pattern import parse_code_pattern
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation, Observed
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
@@ -32,8 +32,7 @@ _SIGN = {"lt": "below", "le": "at most", "gt": "above", "ge": "at least"}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """
-    What is known of one fact: its value (None = unknown), where it stands, why it is unknown.
+    """What is known of one fact: its value (None = unknown), where it stands, why it is unknown.
 
     `ordered` is the sequence that in-order and adjacent look at, where the fact has one.
     """
@@ -61,8 +60,7 @@ def show(value: Observed, hexadecimal: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """
-    One test of one fact. `operator` is "is" (one of `values`) or one of OPERATORS; mask has (mask, wanted).
+    """One test of one fact. `operator` is "is" (one of `values`) or one of OPERATORS; mask has (mask, wanted).
 
     in-order: all values stand in this order, whatever stands between; adjacent: they follow each other directly.
     """
@@ -87,6 +85,8 @@ class Leaf:
 
     def accepts(self, value: int | str) -> bool:
         """Whether one value passes the test; a value of the wrong type does not."""
+        if self.operator == "is" and self.fact == "code":
+            return any(parse_code_pattern(str(wanted)).matches(str(value)) for wanted in self.values)
         if self.operator == "is":
             return value in self.values
         first = self.values[0]
@@ -120,6 +120,8 @@ class Leaf:
             truth = Truth.of(self._stands_in(names))
             if truth is Truth.TRUE:
                 observed = self.values
+        elif self.fact == "code" and self.operator == "is":
+            truth = any_of(Truth.of(parse_code_pattern(str(v)).matches(str(observed))) for v in self.values)
         elif isinstance(observed, tuple):
             fitting = tuple(value for value in observed if self.accepts(value))
             truth = Truth.of(bool(fitting))
@@ -197,8 +199,7 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 
 
 def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[tuple[str, str]]:
-    """
-    The pairs (fact, value) by which the rule is looked up: every "is" leaf of a selective fact, not under "not".
+    """The pairs (fact, value) by which the rule is looked up: every "is" leaf of a selective fact, not under "not".
 
     Of names in an order the first, innermost one is enough: the others stand there too, or the leaf is not true.
     """
@@ -218,8 +219,7 @@ def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[
 def is_indexable(
     condition: Condition, selective: frozenset[str], useful: Callable[[str, str], bool] = lambda fact, value: True
 ) -> bool:
-    """
-    Whether the condition cannot be true without one of its index entries being true.
+    """Whether the condition cannot be true without one of its index entries being true.
 
     A rule that is not would have to be tried on every crash. With `useful`, leaves of which one value is not useful to
     look rules up by (the name of a helper) do not count.

@@ -6,6 +6,7 @@ from collections.abc import Mapping as MappingType
 from typing import Protocol
 
 from kbmatch.engine import linear_regex
+from kbmatch.engine.code_pattern import parse_code_pattern
 from kbmatch.engine.condition import (
     INTEGER_OPERATORS,
     OPERATORS,
@@ -65,8 +66,7 @@ class Vocabulary(Protocol):
 
 
 class EventVocabulary:
-    """
-    The facts of engine/facts.py. With `signature`, those that differ from build to build are refused; `task` is True
+    """The facts of engine/facts.py. With `signature`, those that differ from build to build are refused; `task` is True
     under any-task.
     """
 
@@ -219,6 +219,13 @@ def _load_leaf(
         return None
     values = [_load_value(key, type_, item, problems, vocabulary.closed_values(key)) for item in nodes]
     kept = tuple(v for v in values if v is not None)
+    if key == "code":
+        for item, text in zip(nodes, kept, strict=False):
+            try:
+                parse_code_pattern(str(text))
+            except ValueError as error:
+                problems.add(item, "bad-code", str(error))
+                return None
     return Leaf(key, "is", kept, hexadecimal, name.mark) if len(kept) == len(values) else None
 
 

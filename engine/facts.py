@@ -1,5 +1,4 @@
-"""
-The registry of facts that a rule's signature may name: one list, from which schema, docs and linter are made.
+"""The registry of facts that a rule's signature may name: one list, from which schema, docs and linter are made.
 
 A fact reads one value, or several, out of an incident and one of its events. None means unknown. `selective` facts
 are what candidates are looked up by: few rules share one of their values.
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
+from kbmatch.engine.register_facts import PREFIX, REGISTERS
 from kbmatch.engine.signature import HungTask, Signature
 
 Value = int | str | tuple[int | str, ...] | None
@@ -28,8 +28,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """
-    One fact: its name in rules, its type, and how to read it.
+    """One fact: its name in rules, its type, and how to read it.
 
     `type` is "integer" or "text". `closed` lists the only values that a text may have. A fact with `many` has several
     values at once; a leaf is true if one of them fits. `field` is the Signature field whose line is the source.
@@ -47,10 +46,14 @@ class Fact:
     hexadecimal: bool = False
     closed: tuple[str, ...] = ()
     in_signature: bool = True
+    pattern: bool = False
+    register: str | None = None
     ordered: str | None = None
 
     def source(self, scene: Scene) -> str | None:
-        """Where the value stands: "line 3", or None where it belongs to no line."""
+        """Where the value stands: "line 3", "register rbx", or None where it belongs to no place."""
+        if self.register is not None:
+            return f"register {self.register}"
         if scene.event is None or self.field is None:
             return None
         line = scene.event.lines.get(self.field, scene.event.line)
@@ -99,6 +102,11 @@ def _recursion(event: Signature) -> Value:
     """How often the most frequent function stands in the trace (reliable frames only)."""
     names = [frame.symbol for frame in event.trace if frame.reliable]
     return max(map(names.count, dict.fromkeys(names)), default=None)
+
+
+def _displacement(event: Signature) -> Value:
+    displacement = event.instruction.displacement if event.instruction is not None else None
+    return None if displacement is None else displacement & (1 << 64) - 1
 
 
 _BOOTED_WITH = re.compile(rb"(?:Kernel c|(?<!-)\bC)ommand line: ([^\r\n]{1,4096})")
@@ -202,6 +210,28 @@ _FACTS = (
     Fact("stream", "text", "The product's line that the kernel is of.", lambda s: s.incident.kernel.stream),
     Fact("taint", "text", "A taint letter of the kernel.", lambda s: s.incident.kernel.taint, many=True),
     Fact("hardware", "text", 'The "Hardware name:" line.', lambda s: s.incident.machine.hardware),
+    Fact(
+        "build-id", "text", "The kernel's build id, in lower-case hex.", lambda s: s.incident.kernel.build_id,
+    ),
+    Fact(
+        "code", "text", "The bytes around the fault: hex, ?? for any byte, <..> around the one that faulted.",
+        _event(lambda e: e.code), "code", pattern=True,
+    ),
+    Fact(
+        "instruction-base", "text", "The base register of the operand that faulted.",
+        _event(lambda e: e.instruction.base if e.instruction else None), "code",
+    ),
+    Fact(
+        "instruction-displacement", "integer", "The constant part of that operand, as an unsigned 64-bit number.",
+        _event(_displacement), "code", hexadecimal=True,
+    ),
+    *(
+        Fact(
+            f"{PREFIX}{name}", "integer", f"Register {name} of the crashed context; needs build-id or code beside it.",
+            _event(lambda e, r=name: e.registers.get(r)), register=name, hexadecimal=True,  # type: ignore[misc]
+        )
+        for name in REGISTERS
+    ),
     Fact("hypervisor", "text", "The hypervisor's short name.", lambda s: s.incident.machine.hypervisor),
     Fact("cpus", "integer", "How many CPUs the machine has.", lambda s: s.incident.machine.cpus),
     Fact(

@@ -13,6 +13,7 @@ from kbmatch.engine.condition_loader import EventVocabulary, RecordVocabulary, l
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Sequence
 from kbmatch.engine.facts import SELECTIVE
 from kbmatch.engine.products import Products
+from kbmatch.engine.register_facts import unbound_registers
 from kbmatch.engine.rule import ACTIONS, CLASSES, SEVERITIES, STATUSES, Exclusion, Fix, Rule, StateCondition
 
 FORMAT = 1
@@ -33,8 +34,7 @@ ProbeFields = MappingType[str, MappingType[str, str]]
 def load_rule(
     node: Node, problems: Problems, products: Products, probes: ProbeFields, *, partial: bool = False
 ) -> Rule | None:
-    """
-    The rule, or None after noting what is wrong with it.
+    """The rule, or None after noting what is wrong with it.
 
     A rule that refers to products, streams, probes or facts that do not exist is wrong as a whole. With `partial` what
     could be read of it is returned all the same, as long as it has a signature: for the linter alone.
@@ -60,6 +60,10 @@ def load_rule(
                 "not-selective",
                 f"the signature can be true without any of {', '.join(sorted(_SELECTIVE))}; name one of them",
             )
+    if signature is not None:
+        for leaf in unbound_registers(signature):
+            what = f"{leaf.fact!r} means something in one build only: put 'build-id' or 'code' (24 or more known bytes)"
+            problems.add(leaf.mark or node, "unbound-register", f"{what} beside it, under one 'all'")
     rule = Rule(
         id=id_ or "",
         title=reader.text("title") or "",

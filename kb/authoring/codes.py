@@ -105,6 +105,17 @@ _LIST = (
          "At most two unbounded repeats, none within another, no back references, no look-around.",
          "Python's matcher backtracks: (a+)+b on a long line of a's does not end. Rules come from elsewhere, and a log "
          "may be hostile.", "message: {matches: '(a+)+b'}", "message: {matches: 'a+b'}"),
+    Code("bad-code", ERROR, "a pattern of code bytes that cannot be used",
+         "Write hex bytes, ?? for any byte, and <8b> around the one that faulted.",
+         "The pattern is compared with the oops's Code: line, byte by byte.",
+         'code: "8b 7b 2c"', 'code: "0f 87 ?? ?? ?? ?? <8b> 7b 2c"'),
+    Code("unbound-register", ERROR, "a register fact that is bound to no build",
+         "Put build-id, or code with 24 or more known bytes, beside it under one all.",
+         "Which register holds what is the compiler's choice: it differs from build to build.",
+         "register-rbx: 0x0", "all: [{build-id: ...}, {register-rbx: 0x0}]"),
+    Code("unbound", ERROR, "a layout or register record that is bound to no kernel",
+         "Say for which kernels it is: releases, build-ids, build-id or code.",
+         "Offsets and registers of one build are wrong in the next."),
     # names
     Code("bad-id", ERROR, "an id of the wrong form", "Use lower-case words and hyphens.",
          "Ids stand in reports, file names and tickets, and never change.", "id: Some_Rule", "id: some-rule"),
@@ -235,6 +246,10 @@ _LIST = (
     # layout of the file
     Code("not-formatted", WARNING, "not in the common format", "Run kbmatch rule fmt.",
          "One layout makes rules quick to read and their changes quick to review."),
+    Code("bad-code", ERROR, "a code pattern that cannot be used", "Give 24 known bytes or more around the fault.",
+         "What registers mean holds for one piece of compiled code only."),
+    Code("unbound", ERROR, "registers without the code they belong to", "Give code: or build-id:.",
+         "What registers mean holds for one piece of compiled code only."),
     # tables
     Code("product-table", ERROR, "a mistake in products.yaml", "See the message.", "The table decides which versions can be "
          "compared at all."),

@@ -35,7 +35,8 @@ def found_of(core: Any, **what: object) -> dict[str, Any]:
 
 
 def verdicts(found: dict[str, Any]) -> dict[str, str]:
-    return {finding["rule"]: finding["verdict"] for finding in found["findings"]}
+    siblings = [f for f in found["findings"] if f["rule"] in (SENTINEL, BEHIND)]
+    return {finding["rule"]: finding["verdict"] for finding in siblings}
 
 
 def test_the_core_confirms_the_sentinel_sibling_with_the_rings_values_and_addresses(core: Any) -> None:
