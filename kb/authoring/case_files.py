@@ -87,7 +87,7 @@ def load_rule_test(path: Path) -> RuleTest:
     if rule and path.name != f"{rule}.test.yaml":
         problems.add(named, "test-rule", f"this file tests {path.name.removesuffix('.test.yaml')!r}, not {rule!r}")
     cases = tuple(_case(item, problems) for item in reader.mappings("cases"))
-    place = node.get("cases") or node
+    place = next((name for name, _ in node.entries if name.value == "cases"), node)
     if not any(case.verdict == NONE for case in cases):
         problems.add(place, "no-negative", f"at least one case must expect verdict: {NONE}")
     if not problems.diagnostics and all(case.verdict == NONE for case in cases):

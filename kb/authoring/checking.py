@@ -16,6 +16,7 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.rule import Rule
 from kbmatch.kb.authoring.case_files import RuleTest, load_rule_test, path_of_test
+from kbmatch.kb.authoring.codes import ERROR, level_of
 from kbmatch.kb.authoring.lint import LintedRule, Tables, lint_file
 from kbmatch.kb.authoring.lint_pairs import check_together, in_order
 from kbmatch.kb.authoring.mutation import idle_conditions
@@ -75,13 +76,14 @@ class Work:
         if linted.rule is None or linted.rule.status == "withdrawn":
             return Checked(linted, linted.problems)
         found = list(linted.problems) if self.lint else []
+        wrong = any(level_of(problem.code) == ERROR for problem in linted.problems)
+        if self.lint and wrong:
+            return Checked(linted, tuple(found))  # first things first: its test would only repeat them
         test, missing = _test_of(path, linted, bench)
         if test is None:
             return Checked(linted, (*found, *missing))
         if self.lint:
-            if not any(problem.code == "unfilled" for problem in linted.problems):
-                found += idle_conditions(linted.rule, test, bench)
-            return Checked(linted, tuple(found))
+            return Checked(linted, (*found, *idle_conditions(linted.rule, test, bench)))
         found += run_cases(linted.rule, test, bench)
         mark = linted.place("affected")
         found += grade_boundaries(

@@ -17,7 +17,7 @@ from kbmatch.engine.products import UPSTREAM, Product
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.versions import upstream
 from kbmatch.kb.authoring.lint import TODO, Tables
-from kbmatch.kb.authoring.redaction import Redactor
+from kbmatch.kb.authoring.redaction.redactor import Redactor
 
 _CALLERS = 3
 _MAX_LINES = 120
@@ -219,9 +219,18 @@ def _flow(values: dict[str, str]) -> str:
 
 def excerpt(incident: Incident, event: Signature) -> list[str]:
     """The event's own lines, redacted, without what YAML cannot hold."""
-    redactor = Redactor([incident.machine.hostname] if incident.machine.hostname else ())
+    hosts = [incident.machine.hostname] if incident.machine.hostname else []
+    redactor = Redactor(hosts, protected=_needed(incident, event))
     lines = [re.sub(r"[^\x20-\x7e\xa0-\ud7ff]", "?", line.replace("\t", "    ")) for line in event.text or ()]
     return redactor.redact("\n".join(line.rstrip() for line in lines[:_MAX_LINES])).split("\n")
+
+
+def _needed(incident: Incident, event: Signature) -> list[str]:
+    """Names that the crash is recognised by, which redaction must leave alone."""
+    frames = [frame.symbol for frame in (*event.trace, *(f for task in event.tasks for f in task.trace))]
+    modules = [frame.module for frame in event.trace if frame.module]
+    own = [event.symbol, event.module, event.comm, incident.kernel.release, incident.machine.hardware]
+    return [*(name for name in own if name), *frames, *modules, *(event.modules or ())]
 
 
 def _reread(incident: Incident, event: Signature, tables: Tables) -> tuple[Incident, Signature] | None:
