@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kbmatch.engine.code_pattern import parse_code_pattern
 from kbmatch.engine.condition_loader import EventVocabulary, load_condition
-from kbmatch.engine.diagnose import lookup_in
+from kbmatch.engine.diagnose import SceneLookup
 from kbmatch.engine.document import Problems
 from kbmatch.engine.facts import Scene
 from kbmatch.engine.incident import Incident, Kernel, Source
@@ -29,7 +29,7 @@ def judged(tmp_path: Path, text: str, code: str | None = CODE, rbx: int | None =
         "null-deref", "m", code=code, registers={"rbx": rbx}, instruction=Instruction("mov", "rbx", -8, True)
     )
     incident = Incident(Source("t", "console", 0), Kernel(arch="x86_64", build_id="ab" * 20), events=(event,))
-    return condition.judge(lambda name: lookup_in(Scene(incident, event), name)).truth
+    return condition.judge(SceneLookup(Scene(incident, event))).truth
 
 
 @pytest.mark.parametrize(
