@@ -7,23 +7,24 @@ id behind the module's name), GCC and LLVM naming of cloned functions, scripts/d
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
-_SUFFIX = re.compile(
+from kbmatch.engine.patterns import lazy
+
+_SUFFIX = lazy(
     r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv|cfi_jt|cfi|clone|localalias|pfi|specialized)(?:\.\d+)*|\.\d+)+$"
 )
-_DTRACE = re.compile(r"__dta_(.+)_\d+$")
-_LOCATION = re.compile(
+_DTRACE = lazy(r"__dta_(.+)_\d+$")
+_LOCATION = lazy(
     r"(?P<symbol>[A-Za-z_.$<{:][^\s+()\[\]]*(?:<[^\n+]{0,200}>[^\s+()\[\]]*)?)"
     r"\+(?P<offset>0x[0-9a-fA-F]{1,16})/(?P<size>0x[0-9a-fA-F]{1,16})"
     r"(?:\s+\[(?P<module>[\w.-]+)[^\]\n]{0,80}\])?"
 )
-_DECODED = re.compile(
+_DECODED = lazy(
     r"(?P<symbol>[A-Za-z_.$][\w.$]*)\s+\((?:[^()\s]+:[\d?]+|[^()\s]+\.[chS]\b)(?:[^()\n]|\([^()\n]*\)){0,240}\)"
     r"(?:\s+\[?(?P<module>[\w-]+)\b[^\]\n]{0,60}\]?)?"
 )
-_BARE = re.compile(r"(?P<symbol>[A-Za-z_.$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\]\n]{0,60}\])?$")
+_BARE = lazy(r"(?P<symbol>[A-Za-z_.$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\]\n]{0,60}\])?$")
 
 
 @lru_cache(maxsize=8192)

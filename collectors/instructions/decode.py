@@ -7,16 +7,16 @@ dump_kernel_instr; words, not bytes).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Instruction
 
 _MASK = (1 << 64) - 1
-_X86_MARK = re.compile(r"<([0-9a-f]{2})>((?: [0-9a-f]{2}){0,15})")
-_ARM64_MARK = re.compile(r"\(([0-9a-f]{8})\)")
+_X86_MARK = lazy(r"<([0-9a-f]{2})>((?: [0-9a-f]{2}){0,15})")
+_ARM64_MARK = lazy(r"\(([0-9a-f]{8})\)")
 
 
 @lru_cache(maxsize=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -15,6 +14,7 @@ from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, reader_of, unpacked
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Signature
 
 _HEAD_WINDOW = 256 * 1024
@@ -163,7 +163,7 @@ def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
     return b"".join(parts)
 
 
-_TORN = re.compile(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
+_TORN = lazy(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
 
 
 def _reading(scanner: _Scanner) -> LogReading:

@@ -13,13 +13,14 @@ from kbmatch.collectors.logs.report import read_body
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame, Instruction, Signature
 from kbmatch.engine.symbols import parse_location
 
 _FAULTS = frozenset(("null-deref", "page-fault"))
 _DECODABLE = ("x86_64", "i386", "arm64")
-_WHERE_SOURCE = re.compile(r"\(([^()\s]+:\d+)[^)]*\)|\s([\w./+-]+\.[chSs]:\d+)\b")
-_PROTECTOR = re.compile(r"stack-protector: Kernel stack is corrupted in: (?P<printed>.*)")
+_WHERE_SOURCE = lazy(r"\(([^()\s]+:\d+)[^)]*\)|\s([\w./+-]+\.[chSs]:\d+)\b")
+_PROTECTOR = lazy(r"stack-protector: Kernel stack is corrupted in: (?P<printed>.*)")
 
 
 def event_arch(body: Body) -> str | None:
@@ -122,7 +123,7 @@ def _module_names(text: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names)) or None
 
 
-_MODULE = re.compile(r"(?<![\w(+-])[A-Za-z_][\w-]*(?![\w)]*\))")
+_MODULE = lazy(r"(?<![\w(+-])[A-Za-z_][\w-]*(?![\w)]*\))")
 
 
 _COUNTER = {

@@ -7,23 +7,22 @@ are printed at once do not mix.
 
 from __future__ import annotations
 
-import re
-
 from kbmatch.collectors.logs.draft import MARKERLESS, Draft
 from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.interleaved import Pair
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.trace import starts_trace
+from kbmatch.engine.patterns import lazy
 
-_BODY = re.compile(
+_BODY = lazy(
     r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm"
     r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
     r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
 )
-_FRAME_LINE = re.compile(
+_FRAME_LINE = lazy(
     r"(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|</?[A-Z]+>$"
 )
-_CHAIN_REASON = re.compile(
+_CHAIN_REASON = lazy(
     r"Fatal exception|Fatal trap|panic_on_warn|panic_on_|Fatal machine check|Fatal hardware error|softlockup: "
     r"|Hard LOCKUP|"
     r"hung_task: |RCU Stall|sysrq triggered|Out of memory|out of memory|.*UBSAN|.*KASAN|.*KFENCE|kernel: |"
@@ -35,23 +34,23 @@ _CHAIN_REASON = re.compile(
     r"|.*check_panic|safe_mode"
 )
 _KIND_OF_REASON = (
-    (re.compile(r"softlockup: "), "soft-lockup"),
-    (re.compile(r"hung_task: "), "hung-task"),
-    (re.compile(r"(?:Watchdog detected )?[Hh]ard LOCKUP"), "hard-lockup"),
-    (re.compile(r"RCU Stall"), "rcu-stall"),
-    (re.compile(r"[Oo]ut of memory|System is deadlocked on memory"), "oom"),
-    (re.compile(r"Fatal [Mm]achine check|Fatal hardware error|Machine check"), "mce"),
-    (re.compile(r"sysrq triggered crash|SysRq"), "sysrq"),
-    (re.compile(r"Kernel stack overflow|kernel stack overflow"), "stack-overflow"),
+    (lazy(r"softlockup: "), "soft-lockup"),
+    (lazy(r"hung_task: "), "hung-task"),
+    (lazy(r"(?:Watchdog detected )?[Hh]ard LOCKUP"), "hard-lockup"),
+    (lazy(r"RCU Stall"), "rcu-stall"),
+    (lazy(r"[Oo]ut of memory|System is deadlocked on memory"), "oom"),
+    (lazy(r"Fatal [Mm]achine check|Fatal hardware error|Machine check"), "mce"),
+    (lazy(r"sysrq triggered crash|SysRq"), "sysrq"),
+    (lazy(r"Kernel stack overflow|kernel stack overflow"), "stack-overflow"),
 )
 _REPEATED = frozenset(("kasan", "kmsan", "kfence", "rcu-stall", "memory-leak"))
 """Kinds whose head comes once for each inlined level of a decoded log, or once for each CPU."""
-_DROPPED = re.compile(r"\*\* (\d{1,9}) printk messages dropped")
+_DROPPED = lazy(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
-_TORN_HEAD = re.compile(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
-_LOST = Head("other", "report", 1, _TORN_HEAD)
+_TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
+_LOST = Head("other", "report", 1, (), _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
@@ -214,6 +213,8 @@ class Grouper:
         elif role == "more":
             if draft is not None and draft.kind == kind:
                 self._body(draft, line)
+        elif role == "hint" and draft is not None and not (draft.bodied or draft.ended or draft.panics):
+            self._body(draft, line)
         elif draft is None:
             self._new(match, line)
         elif self._mixes(match, line, draft):
@@ -256,10 +257,10 @@ class Grouper:
         if draft.bodied:
             return kind == "rcu-stall" == draft.kind and _soon(last, line, 1) and line.number - last.number < 8
         if role == "lead":
-            return near and all(r in ("lead", "warn") for r in roles)
+            return near and _soon(last, line, 5) and all(r in ("lead", "warn") for r in roles)
         if role == "warn":
             # decoded logs repeat the line for each inlined level
-            return (near and all(r == "lead" for r in roles)) or ("warn" in roles and _same_cpu(match, draft))
+            return (near and _soon(last, line, 5) and all(r == "lead" for r in roles)) or ("warn" in roles and _same_cpu(match, draft))
         if kind == draft.kind and kind in _REPEATED:
             return near
         return False

@@ -10,33 +10,32 @@ import re
 from typing import NamedTuple
 
 from kbmatch.engine.incident import Machine
+from kbmatch.engine.patterns import lazy
 
 _STATE = r"(?:(?P<clean>Not tainted)|Tainted: (?P<taint>[A-Z -]{1,60})(?![A-Za-z]))"
 _RELEASE = r"(?P<release>\d+\.\d+[^\s()#]*)"
-_CPU = re.compile(
+_CPU = lazy(
     r"CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+) Comm: (?P<comm>.*?)"
     rf"(?: Kdump: loaded)?(?: +{_STATE}(?: *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?)?|$)"
 )
-_PID = re.compile(
+_PID = lazy(
     rf"Pid: (?P<pid>\d+), comm: (?P<comm>.{{0,40}}?)(?: Kdump: loaded)?,? +{_STATE}"
     rf"(?: *\(?{_RELEASE}(?: (?P<version>#[^\s)]+(?: (?:Debian|SMP"
     rf"|PREEMPT)\b[^\s)]*(?: \d\S*)?)*)\)?(?P<hardware>.*))?)?"
 )
-_BARE_CPU = re.compile(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?")
-_PLAIN = re.compile(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
-_LOCKDEP = re.compile(rf"{_RELEASE}(?: (?P<version>#\S+(?: [\w-]+)*?))? +{_STATE}")
-_RELEASE_ALONE = re.compile(rf"{_RELEASE} (?P<version>#\d+\S*)$")
-_PROCESS = re.compile(r"Process (?P<comm>.{1,40}?) \(pid: (?P<pid>\d+)")
-_TASK = re.compile(
-    r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$"
-)
-_CPU_ALONE = re.compile(r"CPU[: ]+(?P<cpu>\d+):? *$")
-_BANNER = re.compile(rb"Linux version (\S{1,120}) [^\n\x1b]{0,600}")
-_BANNER_VERSION = re.compile(r"\) (#\d[^\n]*)$")
+_BARE_CPU = lazy(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[^)]*)\)?)?")
+_PLAIN = lazy(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
+_LOCKDEP = lazy(rf"{_RELEASE}(?: (?P<version>#\S+(?: [\w-]+)*?))? +{_STATE}")
+_RELEASE_ALONE = lazy(rf"{_RELEASE} (?P<version>#\d+\S*)$")
+_PROCESS = lazy(r"Process (?P<comm>.{1,40}?) \(pid: (?P<pid>\d+)")
+_TASK = lazy(r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$")
+_CPU_ALONE = lazy(r"CPU[: ]+(?P<cpu>\d+):? *$")
+_BANNER = lazy(rb"Linux version (\S{1,120}) [^\n\x1b]{0,600}")
+_BANNER_VERSION = lazy(r"\) (#\d[^\n]*)$")
 LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 """Taint flags, Documentation/admin-guide/tainted-kernels.rst; G says that no proprietary module is loaded: no taint."""
 
-_BOOT_FACTS = re.compile(
+_BOOT_FACTS = lazy(
     rb"Hypervisor detected: (?P<detected>[^\r\n]{1,60})|Booting paravirtualized kernel on (?P<booting>[^\r\n]{1,60})"
     rb"|Brought up (?:\d+ nodes?, )?(?P<cpus>\d+) CPUs?|smpboot: Total of (?P<total>\d+) processors"
     rb"|(?:DMI: |Hardware name: |Machine model: )(?P<hardware>[^\r\n]{1,200})"
@@ -172,14 +171,14 @@ def boot_facts(window: bytes) -> tuple[Machine, int | None]:
 
 
 _ARCH_SUFFIX = (
-    (re.compile(r"x86_64|amd64"), "x86_64"),
-    (re.compile(r"aarch64|arm64"), "arm64"),
-    (re.compile(r"ppc64le|ppc64el|powerpc64le"), "ppc64le"),
-    (re.compile(r"ppc64|powerpc64"), "ppc64"),
-    (re.compile(r"s390x"), "s390x"),
-    (re.compile(r"riscv64"), "riscv64"),
-    (re.compile(r"armv\d|armhf|armmp|-arm(?:el)?\b"), "arm"),
-    (re.compile(r"i[3-6]86|-686(?:-pae)?\b"), "i386"),
+    (lazy(r"x86_64|amd64"), "x86_64"),
+    (lazy(r"aarch64|arm64"), "arm64"),
+    (lazy(r"ppc64le|ppc64el|powerpc64le"), "ppc64le"),
+    (lazy(r"ppc64|powerpc64"), "ppc64"),
+    (lazy(r"s390x"), "s390x"),
+    (lazy(r"riscv64"), "riscv64"),
+    (lazy(r"armv\d|armhf|armmp|-arm(?:el)?\b"), "arm"),
+    (lazy(r"i[3-6]86|-686(?:-pae)?\b"), "i386"),
 )
 
 

@@ -7,13 +7,13 @@ Exact where the CPUs took turns; where they did not, frames may be swapped, and 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from kbmatch.collectors.logs.draft import Draft
 from kbmatch.collectors.logs.lines import Line
+from kbmatch.engine.patterns import lazy
 
-_SECTION = re.compile(
+_SECTION = lazy(
     r"(?P<frame>(?:\[<[0-9a-f]{8,16}>\] )?(?:\? )?[A-Za-z_.][\w.$]*\+0x[0-9a-f]+/0x)|(?P<mark></?[A-Z]+>)|"
     r"(?P<word>[^:\s]{1,24})(?: \w{1,8})?(?=[:\s]|$)"
 )

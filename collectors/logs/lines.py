@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kbmatch.collectors.logs.heads import match_head
+from kbmatch.engine.patterns import lazy
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
@@ -31,8 +32,8 @@ class Line(NamedTuple):
     kernel: bool | None = None
 
 
-_FAST = re.compile(r"\[ *(\d{1,10}\.\d{3,9}) ?\](?:\[ *([TC]\d{1,7})\])? ?")
-_PREFIX = re.compile(
+_FAST = lazy(r"\[ *(\d{1,10}\.\d{3,9}) ?\](?:\[ *([TC]\d{1,7})\])? ?")
+_PREFIX = lazy(
     r"\s*(?:"
     r"\[ *(?P<stamp>\d{1,10}\.\d{3,9}) ?\] ?"
     r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
@@ -55,10 +56,10 @@ _PREFIX = re.compile(
     r"|(?:EMERG|ALERT|CRIT|ERR(?:OR)?|WARN|NOTICE|KERN_[A-Z]+): (?=[\[<A-Z])"
     r")"
 )
-_EMBEDDED = re.compile(r"\[ {0,6}\d{1,7}\.\d{6}\](?=[\[ ])")
-_CALLER = re.compile(r"\[ *([TC]\d{1,7})\] ?")
-_FOREIGN = re.compile(r"[\w.-]+ (?!kernel\b)[\w/.@-]{1,48}(?:\[\d+\])?: ")
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)")
+_EMBEDDED = lazy(r"\[ {0,6}\d{1,7}\.\d{6}\](?=[\[ ])")
+_CALLER = lazy(r"\[ *([TC]\d{1,7})\] ?")
+_FOREIGN = lazy(r"[\w.-]+ (?!kernel\b)[\w/.@-]{1,48}(?:\[\d+\])?: ")
+_ANSI = lazy(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)")
 _LONG = 8192
 """Longer lines are cut: nothing that the kernel prints is longer (CONSOLE_EXT_LOG_MAX is 8192)."""
 
@@ -120,11 +121,11 @@ _MAIL_BYTES = 1 << 20
 _MAIL_WIDTH = 92
 _WRAP = 66
 """Mail programs break lines at 72 columns or more; some count the quotes."""
-_BEGINS = re.compile(
+_BEGINS = lazy(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
     r"|Code: |Call |BUG|"
-    r"WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Kernel |Read of|Write of|The buggy|Allocated|Freed|"
-    r"#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
+    r"WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Kernel |Read of|Write of|The buggy|Allocated"
+    r"|Freed|#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack|KASAN|"
     r"\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info"
     r"|stack backtrace|"
     r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_PAIR = re.compile(
+from kbmatch.engine.patterns import lazy
+
+_PAIR = lazy(
     r"(?<![\w.])(?P<name>R[A-D]X|R[SD]I|R[SB]P|R\d{1,2}|E[A-D]X|E[SD]I|E[SB]P|E?FLAGS|ORIG_[RE]AX|CR[0-8]|DR[0-7]|"
     r"[C-GS]S|knlGS|PKRU|"
     r"x\d{1,2}|[xw]zr|sp|pc|lr|fp|ip|psr|pstate|r\d{1,2}|"
@@ -17,12 +19,12 @@ _PAIR = re.compile(
     r"epc|ra|gp|tp|t[0-6]|s\d{1,2}|a[0-7]|status|badaddr|cause|orig_a0)"
     r" ?: {0,2}(?:\w{4}:)?\[?<?(?P<value>(?:0x)?[0-9a-f]{4,16})\b>?\]?"
 )
-_PPC_GPR = re.compile(r"GPR(\d\d):((?: [0-9a-f]{8,16}){1,8})")
-_S390_GPR = re.compile(r"Krnl GPRS: ((?:[0-9a-f]{16} ?){1,4})")
-_RIP = re.compile(r"(?:RIP|EIP):? *:? ?(?P<cs>[0-9a-f]{4}):(?P<rest>.*)")
-_RIP_OLD = re.compile(r"(?:RIP|EIP|IP):? +(?P<rest>\[?<.*|[A-Za-z_.]\S*\+0x.*|0x[0-9a-f]+.*)")
-_ADDRESS = re.compile(r"\[?<(?P<address>[0-9a-f]{8,16})>\]?")
-_PSW = re.compile(r"Krnl PSW : (?P<mask>[0-9a-f]{16}) (?P<address>[0-9a-f]{16})(?: \((?P<rest>.*)\))?")
+_PPC_GPR = lazy(r"GPR(\d\d):((?: [0-9a-f]{8,16}){1,8})")
+_S390_GPR = lazy(r"Krnl GPRS: ((?:[0-9a-f]{16} ?){1,4})")
+_RIP = lazy(r"(?:RIP|EIP):? *:? ?(?P<cs>[0-9a-f]{4}):(?P<rest>.*)")
+_RIP_OLD = lazy(r"(?:RIP|EIP|IP):? +(?P<rest>\[?<.*|[A-Za-z_.]\S*\+0x.*|0x[0-9a-f]+.*)")
+_ADDRESS = lazy(r"\[?<(?P<address>[0-9a-f]{8,16})>\]?")
+_PSW = lazy(r"Krnl PSW : (?P<mask>[0-9a-f]{16}) (?P<address>[0-9a-f]{16})(?: \((?P<rest>.*)\))?")
 
 
 class Where(NamedTuple):

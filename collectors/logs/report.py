@@ -15,17 +15,18 @@ from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
 from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 
-_CODE = re.compile(r"Code: ?(?P<code>(?:\(?<?[0-9a-f]{2,8}>?\)?[ ]*)+)")
-_CODE_PIECE = re.compile(r"(?:[<(]?[0-9a-f]{2,8}[>)]? )*[<(]?[0-9a-f]{2,8}[>)]? ?$")
-_HARDWARE = re.compile(r"Hardware name: (.+)")
-_ACCESS = re.compile(
+_CODE = lazy(r"Code: ?(?P<code>(?:\(?<?[0-9a-f]{2,8}>?\)?[ ]*)+)")
+_CODE_PIECE = lazy(r"(?:[<(]?[0-9a-f]{2,8}[>)]? )*[<(]?[0-9a-f]{2,8}[>)]? ?$")
+_HARDWARE = lazy(r"Hardware name: (.+)")
+_ACCESS = lazy(
     r"(?P<verb>Read|Write) (?:of size (?P<size>\d+) )?at addr (?:<[0-9a-f]+>"
     r"|(?P<addr>[0-9a-f]{4,16}))(?: by task (?P<comm>.+)/(?P<pid>\d+))?"
 )
-_ACCESS_OLD = re.compile(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
-_PF = re.compile(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
+_ACCESS_OLD = lazy(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
+_PF = lazy(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
 _MAX_FRAMES = 256
 
 
@@ -38,12 +39,12 @@ _ARCH_OF_COUNTER = (
     ("epc : ", "riscv64"),
     ("Krnl PSW", "s390x"),
 )
-_LOCK_AT = re.compile(r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$")
-_LOCK_NEXT = re.compile(
+_LOCK_AT = lazy(r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$")
+_LOCK_NEXT = lazy(
     r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|is freeing memory|"
     r"(?:is )?exiting with locks still held|just changed the state of lock|lock held when"
 )
-_RELEASE_AT = re.compile(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
+_RELEASE_AT = lazy(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
 
 
 _RISCV_CAUSE = {0xC: "exec", 0xD: "read", 0xF: "write", 0x1: "exec", 0x5: "read", 0x7: "write"}

@@ -14,26 +14,27 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from kbmatch.collectors.logs.lines import Line, printed_lines, split_line
+from kbmatch.engine.patterns import lazy
 
 Reader = Callable[[bytes, int], Iterator[Line]]
 """Takes a block of whole lines and the number of its first; gives the printed lines."""
 
 _PEEK = 64 * 1024
 _UNPACKED = 64 << 20
-_EXPORT = re.compile(rb"(?:\A|\n)(?:__CURSOR=|__REALTIME_TIMESTAMP=|__MONOTONIC_TIMESTAMP=)")
-_JSON_KEY = re.compile(rb'"(?:MESSAGE|msg|message|log|textPayload)"\s*:')
-_KMSG = re.compile(rb"(?m)^(?:[\w.+~-]{3,80},)?\d{1,4},\d{1,19},\d{1,19},[-c+](?:,[^;\n]{0,200})?;")
-_PART = re.compile(
+_EXPORT = lazy(rb"(?:\A|\n)(?:__CURSOR=|__REALTIME_TIMESTAMP=|__MONOTONIC_TIMESTAMP=)")
+_JSON_KEY = lazy(rb'"(?:MESSAGE|msg|message|log|textPayload)"\s*:')
+_KMSG = lazy(rb"(?m)^(?:[\w.+~-]{3,80},)?\d{1,4},\d{1,19},\d{1,19},[-c+](?:,[^;\n]{0,200})?;")
+_PART = lazy(
     rb"(?m)^(?P<reason>Oops|Panic|Emergency|Restart|Halt|Poweroff|Unknown"
     rb"|Shutdown)#(?P<count>\d+) Part(?P<part>\d+)\r?$"
 )
-_RAMOOPS = re.compile(rb"\A====\d+\.\d+(?:-(?P<kind>[CD]))?\n")
-_HOST = re.compile(
+_RAMOOPS = lazy(rb"\A====\d+\.\d+(?:-(?P<kind>[CD]))?\n")
+_HOST = lazy(
     rb"(?m)^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,32}) "
     rb"(?P<syslog>[\w.-]{1,64}) kernel(?:\[\d+\])?: "
     rb'|"_HOSTNAME"\s*:\s*"(?P<json>[\w.-]{1,64})"|^_HOSTNAME=(?P<export>[\w.-]{1,64})$'
 )
-_HTML = re.compile(rb"&(?:lt|gt|amp|quot|nbsp|#\d{2,3});|<br ?/?>|<pre[ >]")
+_HTML = lazy(rb"&(?:lt|gt|amp|quot|nbsp|#\d{2,3});|<br ?/?>|<pre[ >]")
 
 
 def reader_of(head: bytes) -> Reader:
@@ -117,7 +118,7 @@ def _json_text(value: object) -> str | None:
     return None
 
 
-_PAIR = re.compile(
+_PAIR = lazy(
     r'"(?P<key>MESSAGE|msg|message|log|textPayload|time|caller|_SOURCE_MONOTONIC_TIMESTAMP|_TRANSPORT|SYSLOG_IDENTIFIER)"'
     r'\s*:\s*(?P<value>"(?:[^"\\]|\\.)*"|-?[\d.]+|\[[\d, ]*\])'
 )
@@ -220,10 +221,10 @@ def _export_lines(raw: bytes, first: int) -> Iterator[Line]:
     yield from _entry_lines(entry)
 
 
-_RECORD = re.compile(
+_RECORD = lazy(
     r"(?:(?P<release>[\w.+~-]{3,80}),)?(?P<pri>\d{1,4}),(?P<seq>\d{1,19}),(?P<usec>\d{1,19}),[-c+](?P<extra>(?:,[^;\n]{0,200})?);(?P<text>.*)"
 )
-_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_ESCAPE = lazy(r"\\x([0-9a-f]{2})")
 
 
 def _kmsg_lines(raw: bytes, first: int) -> Iterator[Line]:
@@ -280,7 +281,7 @@ def _by_sequence(
     return [record for boot in boots for record in sorted(boot, key=lambda r: r[0])]
 
 
-_TAG = re.compile(r"</?(?:p|pre|div|span|code|tt|td|tr|li|ul|b|i|em|font|a|body|html)(?: [^<>]{0,200})?>")
+_TAG = lazy(r"</?(?:p|pre|div|span|code|tt|td|tr|li|ul|b|i|em|font|a|body|html)(?: [^<>]{0,200})?>")
 
 
 def _html_lines(raw: bytes, first: int) -> Iterator[Line]:

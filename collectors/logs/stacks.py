@@ -6,15 +6,15 @@ marks), kernel/softirq.c.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from kbmatch.collectors.logs.draft import Body, TraceSection
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.registers import Where
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 
-_ENTRY = re.compile(
+_ENTRY = lazy(
     r"(?:asm_)?(?:exc_|sysvec_)\w+|invalid_op|apic_timer_interrupt|smp_apic_timer_interrupt|\w*reschedule_interrupt|"
     r"call_function(?:_single)?_interrupt|ret_from_intr|__irq_svc|el1_interrupt|el1h_64_irq_handler"
     r"|arch_timer_handler_\w+_unused|common_interrupt|nmi|end_repeat_nmi|page_fault|async_page_fault|"
@@ -53,12 +53,12 @@ _HARDIRQ = frozenset(
         "do_irq",
     ]
 )
-_BLOCK = re.compile(
+_BLOCK = lazy(
     r"(?:rcu: )?(?:NMI backtrace for cpu (?P<nmi>\d+)|Task dump for CPU (?P<task>\d+)"
     r"|(?P<own>RCU grace-period kthread stack dump)|"
     r"(?P<own2>Stack dump where RCU GP kthread))"
 )
-_STALLED = re.compile(r"(?:rcu: )?\s*(\d+)-\S{1,6}: \(|.*\bCPU \{? ?(\d+)|.*stalls on CPUs/tasks: \{ ?(\d+)")
+_STALLED = lazy(r"(?:rcu: )?\s*(\d+)-\S{1,6}: \(|.*\bCPU \{? ?(\d+)|.*stalls on CPUs/tasks: \{ ?(\d+)")
 
 
 def stalled_lines(lines: list[Line]) -> list[Line]:
@@ -128,7 +128,7 @@ def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None]
     return best.frames, best.marks, None
 
 
-_STALL_REPORTER = re.compile(
+_STALL_REPORTER = lazy(
     r"rcu_\w+|check_cpu_stall|print_(?:other_)?cpu_stall|_?sched_show_task|dump_cpu_task|watchdog\w*"
     r"|update_process_times|"
     r"tick_sched_\w+|nmi_cpu_backtrace|__rcu_pending"

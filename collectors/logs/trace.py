@@ -10,33 +10,32 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import parse_location
 
-_MARK = re.compile(r"<{1,2}(?P<end>/)?(?P<mark>[A-Z#][\w#]{0,15})>{1,2}")
+_MARK = lazy(r"<{1,2}(?P<end>/)?(?P<mark>[A-Z#][\w#]{0,15})>{1,2}")
 _ADDR = r"(?:\(?\[?<[0-9a-f]{8,16}>\]?\)?|\[[0-9a-f]{8,16}\](?: \[[0-9a-f]{8,16}\])?)"
 _SYM = r"[A-Za-z_.$<{][^\s()\[\]]{0,200}?"
-_FRAME = re.compile(
+_FRAME = lazy(
     rf"(?:{_ADDR}\s*)?(?P<guess>\? )?\(?"
     rf"(?P<printed>{_SYM}\+0x[0-9a-f]{{1,16}}/0x[0-9a-f]{{1,16}}"
     r"(?:\)? \[(?!<)[\w.-]+[^\]\n]{0,60}\])?)"
     r"(?P<tail>.*)$"
 )
-_DECODED = re.compile(
+_DECODED = lazy(
     rf"(?:{_ADDR}\s*)?(?P<guess>\? )?"
     r"(?P<printed>[A-Za-z_][\w.$]* \((?:[^()\s]+:[\d?]+(?: \(discriminator \d+\))? ?){1,8}\)"
     r"(?: \[?[\w-]+\b[^\]\n]{0,60}\]?)?)"
     r"(?P<tail>)$"
 )
-_ARM = re.compile(
+_ARM = lazy(
     rf"(?:{_ADDR} )?\(?(?P<callee>[A-Za-z_.][\w.$]*)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w+\])?\)? from "
     rf"(?:{_ADDR} )?\(?(?P<printed>[A-Za-z_.][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[\w-]+\])?)\)?"
 )
-_INLINE = re.compile(r"(?:\? )?(?P<printed>[A-Za-z_][\w.$]*) (?P<file>[\w./+-]+:\d+) \[inline\]$")
-_START = re.compile(
-    r"(?:.*\s)?(?:Call [Tt]race|Backtrace|backtrace|Stack backtrace|stack backtrace|Call Backtrace)\s*:"
-)
-_SIDE = re.compile(
+_INLINE = lazy(r"(?:\? )?(?P<printed>[A-Za-z_][\w.$]*) (?P<file>[\w./+-]+:\d+) \[inline\]$")
+_START = lazy(r"(?:.*\s)?(?:Call [Tt]race|Backtrace|backtrace|Stack backtrace|stack backtrace|Call Backtrace)\s*:")
+_SIDE = lazy(
     r"(?:Allocated(?: by task \d+.*|)|Freed(?: by task \d+.*|)|Last (?:potentially related work creation"
     r"|call_rcu\(\))|"
     r"Second to last potentially related work creation|(?:Last|Second to last) potentially.*|"

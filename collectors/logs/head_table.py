@@ -1,0 +1,161 @@
+# ruff: noqa: E501 - one pattern a row reads best
+"""The first lines of crash reports: what the kernel prints for each kind, as a table.
+
+Sources (kernel 2.6.32 to 6.x): arch/x86/mm/fault.c, arch/x86/kernel/{traps,dumpstack}.c, arch/arm/mm/fault.c,
+arch/arm64/mm/fault.c, arch/arm64/kernel/traps.c, arch/powerpc/mm/fault.c, arch/powerpc/kernel/{traps,watchdog}.c,
+arch/s390/mm/fault.c, arch/s390/kernel/traps.c, arch/riscv/mm/fault.c, arch/{mips,loongarch}/mm/fault.c and
+kernel/traps.c, kernel/panic.c, kernel/cfi.c, lib/bug.c, mm/kasan/report.c, mm/kmsan/report.c, mm/kfence/report.c,
+kernel/kcsan/report.c, lib/ubsan.c, lib/refcount.c, lib/list_debug.c, mm/usercopy.c, mm/slub.c, mm/slab.c,
+mm/page_alloc.c, mm/oom_kill.c, mm/kmemleak.c, kernel/watchdog.c, kernel/watchdog_hld.c, kernel/hung_task.c,
+kernel/rcu/tree_stall.h, kernel/workqueue.c, kernel/locking/lockdep.c, kernel/sched/core.c, fs/dcache.c, fs/super.c,
+drivers/tty/sysrq.c, arch/x86/kernel/cpu/mce/core.c, drivers/firmware/efi/cper.c.
+"""
+
+from __future__ import annotations
+
+_HEX = r"(?:0x)?[0-9a-fA-F]{1,16}"
+_TAGS = r"(?:(?:NMI )?watchdog: |rcu: |mm/\S+: |mce: |sched: |workqueue: )*"
+_FUNC = r"(?P<printed>[^\s\[\]()]\S*(?: \([^()\n]{1,200}\))?(?: \[[\w.-]+[^\]\n]{0,60}\])?)"
+
+# fmt: off
+TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
+    # sanitizers
+    ("kasan", "report", 9, "BUG: KASAN: ", rf"BUG: KASAN: (?P<what>[\w -]+?) in {_FUNC}(?: at addr (?P<address>{_HEX}))?"),
+    ("kasan", "report", 9, "BUG: KASAN: ", rf"BUG: KASAN: (?P<what>[\w -]+?)(?: on address (?P<address>{_HEX})|$)"),
+    ("kmsan", "report", 9, "BUG: KMSAN: ", rf"BUG: KMSAN: (?P<what>[\w -]+?) in {_FUNC}"),
+    ("kcsan", "report", 9, "BUG: KCSAN: ", rf"BUG: KCSAN: (?P<what>[\w: -]+?) in {_FUNC}"),
+    ("kcsan", "report", 9, "BUG: KCSAN: ", r"BUG: KCSAN: "),
+    ("kfence", "report", 9, "BUG: KFENCE: ", rf"BUG: KFENCE: (?P<what>[\w -]+?) in {_FUNC}"),
+    ("kfence", "report", 9, "BUG: KFENCE: ", r"BUG: KFENCE: "),
+    ("kmsan", "report", 9, "BUG: KMSAN: ", r"BUG: KMSAN: "),
+    ("ubsan", "report", 8, "UBSAN: ", r"UBSAN: (?P<what>[\w -]+?) in (?P<file>\S+?:\d+)(?::\d+)?"),
+    # page faults and their like, by architecture
+    ("null-deref", "lead", 7, "kernel NULL pointer dereference", rf"BUG: (?:unable to handle )?kernel NULL pointer dereference(?:,? at(?: virtual address)?|, address:) +(?P<address>{_HEX}|\(null\))"),
+    ("null-deref", "lead", 7, "kernel NULL pointer dereference", r"BUG: (?:unable to handle )?kernel NULL pointer dereference"),
+    ("page-fault", "lead", 7, "BUG: unable to handle ", rf"BUG: unable to handle (?:kernel )?(?:paging request|page fault)(?: at(?: virtual address)?| for address:)? ?(?P<address>{_HEX})?"),
+    ("null-deref", "lead", 7, "BUG: Kernel NULL pointer dereference", rf"BUG: Kernel NULL pointer dereference(?: on (?P<access>read|write|exec\w*))?(?: at (?P<address>{_HEX}))?"),
+    ("page-fault", "lead", 7, "BUG: Unable to handle ", rf"BUG: Unable to handle (?:kernel|unknown) [\w ?()]*?(?: on (?P<access>read|write))?(?: at (?P<address>{_HEX}))?$"),
+    ("null-deref", "lead", 7, "Unable to handle kernel NULL pointer dereference", rf"Unable to handle kernel NULL pointer dereference(?: at virtual address (?P<address>{_HEX})(?: when (?P<access>read|write|execute))?)?"),
+    ("page-fault", "lead", 7, "Unable to handle kernel paging request", rf"Unable to handle kernel paging request(?: for (?P<access>instruction fetch|data|unaligned access|unknown fault))?(?: at (?:virtual )?address (?P<address>{_HEX})(?: when (?P<access2>read|write|execute))?)?"),
+    ("page-fault", "lead", 7, "Unable to handle kernel ", rf"Unable to handle kernel (?P<access>read|write|execut\w+)\b[\w -]*?(?: at virtual address (?P<address>{_HEX})(?: when \w+)?)?$"),
+    ("page-fault", "lead", 7, "Unable to handle ", rf"Unable to handle (?:kernel )?(?:access to user memory|pointer dereference|fault)\b.*?(?: at virtual address (?P<address>{_HEX})(?: when (?P<access>read|write|execute))?)?$"),
+    ("page-fault", "lead", 7, "Unable to handle kernel ", rf"CPU (?P<cpu>\d+) Unable to handle kernel (?:paging request|NULL pointer dereference) at virtual address (?P<address>{_HEX})"),
+    ("page-fault", "lead", 6, "Unhandled ", rf"Unhandled (?:fault|prefetch abort): .*?(?: at (?P<address>{_HEX}))?$"),
+    ("page-fault", "lead", 6, "Unhandled fault at ", rf"Unhandled fault at (?P<address>{_HEX})$"),
+    ("other", "lead", 2, ("Bad mode in ", "sync exception on CPU", "error exception on CPU"), r"(?:Bad mode in [\w ]+ handler|Unhandled \d+-bit \w+ \w+ exception) (?:detected )?on CPU(?P<cpu>\d+)"),
+    ("page-fault", "report", 7, "PANIC: early exception ", rf"PANIC: early exception (?:0x)?0?e (?:rip|IP) \w+:\S+ error \w+ cr2 (?P<address>{_HEX})"),
+    ("panic", "report", 4, "PANIC: early exception ", r"PANIC: early exception "),
+    ("gpf", "hint", 4, "KASAN: ", r"KASAN: (?:null-ptr-deref|(?:maybe|probably) [\w-]+) in range \["),
+    ("page-fault", "lead", 6, "Faulting instruction address: ", rf"Faulting instruction address: {_HEX}$"),
+    ("page-fault", "lead", 5, "Kernel attempted to ", r"Kernel attempted to \w+ user page"),
+    ("page-fault", "lead", 5, "kernel tried to execute ", r"kernel tried to execute "),
+    ("page-fault", "lead", 5, "unable to execute userspace code ", r"unable to execute userspace code "),
+    ("stack-overflow", "lead", 8, "stack guard page was hit at ", rf"BUG: (?:TASK |IRQ |NMI |#DF )?stack guard page was hit at {_HEX}"),
+    ("stack-overflow", "lead", 8, "Insufficient stack space to handle exception", r"Insufficient stack space to handle exception"),
+    ("stack-overflow", "lead", 8, "stack overflow (", r"(?:kernel )?stack overflow \((?:double-fault|page fault)\)"),
+    ("stack-overflow", "lead", 8, "Kernel stack overflow in process ", r"Kernel stack overflow in process "),
+    ("double-fault", "lead", 8, "PANIC: double fault", r"(?:traps: )?PANIC: double fault"),
+    ("list-corruption", "lead", 8, ("corruption", "double add", "next->prev should be", "prev->next should be"), r"list_(?:add|del)(?:_rcu)?(?: |_)(?:corruption|double add)|prev->next should be|next->prev should be"),
+    ("usercopy", "lead", 8, "ernel memory ", r"usercopy: [Kk]ernel memory (?:exposure|overwrite) attempt"),
+    ("usercopy", "lead", 8, "Bad or missing usercopy whitelist?", r"(?:usercopy: )?Bad or missing usercopy whitelist\?"),
+    ("refcount", "lead", 8, "refcount_t: ", r"refcount_t: [\w /-]+"),
+    ("other", "lead", 1, (": detected buffer overflow", ": detected field-spanning ", "detected buffer overflow in "), r"detected buffer overflow in |\w+: detected buffer overflow|\w+: detected field-spanning "),
+    ("bug", "lead", 6, ("Kernel BUG at", "kernel BUG at"), r"(?:kernel BUG at|Kernel BUG at) (?P<file>\S+?:\d+)!?"),
+    ("bug", "lead", 6, ("Kernel BUG at ", "kernel BUG in "), rf"kernel BUG in .* at (?P<file>\S+:\d+)!?|Kernel BUG at {_HEX}"),
+    ("bug", "lead", 6, "Kernel BUG at ", rf"Kernel BUG at {_FUNC}"),
+    ("bug", "lead", 6, "CFI failure ", rf"CFI failure at {_FUNC}"),
+    ("bug", "lead", 6, "Missing ENDBR: ", rf"Missing ENDBR: {_FUNC}"),
+    ("gpf", "lead", 2, "kasan: GPF could be caused by ", r"kasan: GPF could be caused by "),
+    # die lines: "<text>: <error code> [#N]"
+    ("stack-overflow", "die", 8, ("kernel stack overflow", "stack guard page"), r"(?:Oops: )?(?:stack guard page|kernel stack overflow.*?): (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("gpf", "die", 7, "general protection fault", rf"(?:Oops: )?general protection fault(?:, (?:probably|maybe) for (?:non-canonical )?address (?P<address>{_HEX}))?.*?: (?P<code>[0-9a-f]{{1,8}}) \[#(?P<nth>\d+)\]"),
+    ("divide-error", "die", 7, "divide error: ", r"(?:Oops: )?divide error: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("stack-segment", "die", 7, "stack segment", r"(?:Oops: )?stack segment(?: fault)?.*?: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("alignment", "die", 7, "alignment check", r"(?:Oops: )?alignment check.*?: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("double-fault", "die", 7, "double fault: ", r"(?:Oops: )?double fault: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("invalid-opcode", "die", 5, "invalid opcode: ", r"(?:Oops: )?invalid opcode: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("bug", "die", 5, "Oops - BUG: ", r"(?:Internal error: )?Oops - BUG: (?P<code>\S+) \[#(?P<nth>\d+)\]"),
+    ("bug", "die", 5, ("Kernel BUG", "Oops: Exception in kernel mode, sig: 5", "kernel BUG"), r"(?:Oops: Exception in kernel mode, sig: 5|kernel BUG|Kernel BUG)(?: \[#(?P<nth>\d+)\]|$)"),
+    ("invalid-opcode", "die", 5, ("Internal error: Oops - ", "Oops - illegal instruction", "illegal operation"), r"(?:Internal error: Oops - (?:undefined instruction|Undefined instruction)|Oops - illegal instruction|illegal operation).*?\[#(?P<nth>\d+)\]"),
+    ("stack-overflow", "die", 8, "kernel stack overflow", r"(?:Internal error: )?kernel stack overflow.*?\[#(?P<nth>\d+)\]"),
+    ("alignment", "die", 5, "Internal error: ", r"Internal error: (?:Oops - )?(?:SP/PC )?[Aa]lignment.*?\[#(?P<nth>\d+)\]"),
+    ("ubsan", "die", 8, "Internal error: UBSAN: ", r"Internal error: UBSAN: (?P<what>[\w -]+): (?P<code>[0-9a-f]{1,16}) \[#(?P<nth>\d+)\]"),
+    ("bug", "die", 5, "ernel bug detected[#", r"[Kk]ernel bug detected\[#(?P<nth>\d+)\]"),
+    ("page-fault", "die", 4, ("addressing exception", "protection exception", "Low-address protection", "Bad pagetable", "Oops: Weird page fault"), r"(?:addressing exception|protection exception|Low-address protection|Bad pagetable|Oops: Weird page fault)\b.*?\[#(?P<nth>\d+)\]"),
+    ("divide-error", "die", 5, "divide exception", r"(?:fixpoint|decimal|HFP) divide exception\b.*?\[#(?P<nth>\d+)\]"),
+    ("invalid-opcode", "die", 5, ("operation exception", "Reserved instruction in kernel code"), r"(?:operation exception|Reserved instruction in kernel code)\b.*?\[#(?P<nth>\d+)\]"),
+    ("page-fault", "die", 4, "Oops: ", r"(?:Internal error: )?(?:Oops: )+(?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
+    ("page-fault", "die", 4, "Oops: Kernel access of bad area", r"Oops: Kernel access of bad area.*?\[#(?P<nth>\d+)\]"),
+    ("other", "die", 3, "Internal error: ", r"Internal error: (?P<what>.*?): (?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
+    ("other", "die", 3, " [#", r"(?P<what>[\w() ,:/-]{3,100}?)(?::? (?P<code>[0-9a-f]{1,16}))?(?: ilc:\d)? \[#(?P<nth>\d+)\]"),
+    ("other", "die", 3, "[#", r"(?P<what>[A-Z][\w ]{3,60})\[#(?P<nth>\d+)\]:$"),
+    ("gpf", "lead", 6, "general protection fault", r"(?:Oops: )?general protection fault(?:: |, |$)(?!.*\bip:)"),
+    ("divide-error", "lead", 6, "divide error: ", r"divide error: "),
+    # lockups and stalls
+    ("soft-lockup", "report", 8, "BUG: soft lockup", rf"{_TAGS}BUG: soft lockup(?: detected)?(?: -| on) CPU#?(?P<cpu>\d+)(?: stuck for (?P<seconds>\d+)s!?)?(?: \[(?P<comm>.{{0,40}}):(?P<pid>\d+)\])?"),
+    ("hard-lockup", "report", 8, "hard LOCKUP on cpu ", rf"{_TAGS}(?:Watchdog detected )?hard LOCKUP on cpu (?P<cpu>\d+)"),
+    ("hard-lockup", "report", 8, ("Hard LOCKUP", "self-detected hard LOCKUP"), rf"{_TAGS}CPU (?P<cpu>\d+) (?:self-detected hard LOCKUP|Hard LOCKUP)|Watchdog CPU:(?P<cpu2>\d+) Hard LOCKUP"),
+    ("hard-lockup", "report", 8, "detected hard LOCKUP on other CPUs ", rf"{_TAGS}CPU \d+ detected hard LOCKUP on other CPUs (?P<cpu>\d+)"),
+    ("hard-lockup", "report", 8, "BUG: NMI Watchdog detected LOCKUP", rf"{_TAGS}BUG: NMI Watchdog detected LOCKUP"),
+    ("rcu-stall", "report", 8, "detected ", rf"{_TAGS}INFO: [\w/-]+ (?:self-)?detected (?:expedited )?stalls?"),
+    ("rcu-stall", "report", 8, "INFO: rcu_tasks detected stalls on tasks", rf"{_TAGS}INFO: rcu_tasks detected stalls on tasks"),
+    ("rcu-stall", "report", 8, "INFO: RCU detected CPU ", rf"{_TAGS}INFO: RCU detected CPU (?:(?P<cpu>\d+) )?stalls?"),
+    ("hung-task", "report", 8, "INFO: task ", rf"{_TAGS}INFO: task (?P<comm>.{{0,64}}?):(?P<pid>\d+) (?:<\S+> )?blocked(?: in I/O wait| on \w[\w ]*)? for (?:more than )?(?P<seconds>\d+) seconds"),
+    ("hung-task", "report", 8, " can't die for more than ", rf"{_TAGS}INFO: task (?P<comm>.{{0,64}}?):(?P<pid>\d+) can't die for more than (?P<seconds>\d+) seconds"),
+    ("workqueue-stall", "report", 8, "BUG: workqueue lockup - pool", rf"{_TAGS}BUG: workqueue lockup - pool"),
+    ("lockdep", "report", 6, " on CPU#", r"BUG: (?:spinlock|rwlock)(?:-\w+)? (?:lockup|bad magic|wrong|already|trylock|cpu|recursion|\w+).*? on CPU#(?P<cpu>\d+), (?P<comm>.{0,40}?)/(?P<pid>\d+)"),
+    ("lockdep", "report", 6, " lockup", r"BUG: (?:spinlock|rwlock) lockup"),
+    # locking
+    ("lockdep", "report", 8, (" lock order detected", "Invalid wait context", "MAX_LOCKDEP_", "MAX_LOCK_DEPTH too low", "MAX_STACK_TRACE_ENTRIES too low", "Nested lock was not taken", "[ Invalid wait context", "at task exit time, still held", "bad contention detected", "bad unlock balance detected", "has not been registered", "held lock freed", "inconsistent lock state", "is leaving the kernel with locks", "lock held at task exit", "looking up invalid subclass", "nested lock was not taken", "not in .data", "possible circular locking dependency detected", "possible deadlock", "possible irq lock inversion dependency detected", "possible reason: unannotated irqs", "possible recursive locking detected", "possible unsafe locking", "still has locks held", "suspicious RCU usage", "suspicious rcu_dereference", "trying to register non-static key", "when returning to user space"), r"(?:\[ )?(?:INFO|WARNING|BUG|=\[ BUG): (?P<what>possible circular locking dependency detected|possible recursive locking detected|inconsistent lock state|possible irq lock inversion dependency detected|(?:\w+-safe -> \w+-unsafe|\w+-order) lock order detected|possible unsafe locking|suspicious RCU usage|suspicious rcu_dereference\w*\(\) usage|bad unlock balance detected|bad contention detected|held lock freed|lock held (?:at task exit time, still held|when returning to user space)|lock held at task exit|nested lock was not taken|Nested lock was not taken|Invalid wait context|\[ Invalid wait context|possible reason: unannotated irqs|MAX_LOCK_DEPTH too low|MAX_LOCKDEP_\w+ too low|MAX_STACK_TRACE_ENTRIES too low|looking up invalid subclass|key \S+ (?:not in \.data|has not been registered)|trying to register non-static key|.{1,40}?/\d+ (?:still has locks held|is leaving the kernel with locks)|possible deadlock)"),
+    ("lockdep", "report", 8, (" still has locks held", "Invalid wait context", "[ BUG: ", "lock held"), r"\[ BUG: (?:.{1,60}?/\d+ still has locks held|lock held|Invalid wait context)|=+\[ BUG: "),
+    ("lockdep", "report", 7, "BUG: workqueue leaked ", r"BUG: workqueue leaked (?:lock|atomic)"),
+    ("lockdep", "report", 7, ("[ BUG: ", "[ INFO: ", "[ WARNING: "), r"\[ (?P<what>(?:INFO|BUG|WARNING): [\w][\w ,/'-]{5,80}[!.]?) \]"),
+    ("atomic-sleep", "report", 8, "BUG: sleeping function called from i", r"BUG: sleeping function called from (?:invalid|illegal) context at (?P<file>\S+:\d+)"),
+    ("atomic-sleep", "report", 8, "BUG: scheduling while atomic: ", r"BUG: scheduling while atomic: (?P<comm>.{0,40}?)/(?P<pid>\d+)/"),
+    ("atomic-sleep", "report", 8, "bad: scheduling from the idle thread!", r"bad: scheduling from the idle thread!"),
+    ("atomic-sleep", "report", 8, ("assuming ", "atomic scheduling while atomic", "scheduling with irqs disabled"), r"BUG: (?:atomic scheduling while atomic|scheduling with irqs disabled|assuming (?:atomic|non migratable) context|assuming )"),
+    ("atomic-sleep", "report", 8, "() in preemptible ", r"BUG: using (?:\w+)\(\) in preemptible (?:\[\w+\] )?(?:code: (?P<comm>.{0,40}?)/(?P<pid>\d+))?"),
+    # memory
+    ("bad-page", "report", 8, "BUG: Bad page ", r"BUG: Bad page (?:state in process (?P<comm>.{0,40}?) +pfn:|map in process|cache in process|state)"),
+    ("bad-page", "report", 8, "Bad page state in process", r"Bad page state in process"),
+    ("bad-page", "report", 7, (" on freeing mm", "Bad rss-counter state"), r"BUG: (?:Bad rss-counter state|non-zero (?:nr_ptes|nr_pmds|pgtables_bytes) on freeing mm)"),
+    ("memory-leak", "report", 7, "unreferenced object 0x", r"unreferenced object 0x[0-9a-f]+ \(size \d+\):"),
+    ("memory-leak", "report", 8, "BUG: memory leak", r"BUG: memory leak$|BUG: memory leak\b"),
+    ("other", "report", 5, ("Not tainted", "Tainted: "), r"BUG (?!UNIX)[\w:.-]+(?: [\w() -]{1,40})? ?\((?:Not tainted|Tainted: [A-Z ]+)\): (?!kasan: )"),
+    ("other", "report", 5, "BUG ", r"BUG [\w:.-]+: (?:Objects remaining|Object already free|Redzone|Poison|(?:Left|Right) Redzone|Object padding|Padding|Freepointer|Freechain|Freelist|Wrong object|Invalid object|Page slab|Slab |Attempt to free|Wrong number)"),
+    ("other", "report", 5, ("slab error in ", "Slab corruption"), r"slab error in \w+\(\)|Slab corruption\b"),
+    ("other", "report", 3, "INFO: ", r"INFO: (?:Allocated|Freed) in \S+ age="),
+    ("oom", "report", 8, " invoked oom-killer:", r"(?P<comm>.{1,64}?) invoked oom-killer:"),
+    ("oom", "report", 7, ("Memory cgroup out of memory", "Out of memory"), r"(?:Out of memory|Memory cgroup out of memory)(?: \(oom_kill_allocating_task\))?: (?:Kill(?:ed)? process|No killable) ?(?P<killed>\d+)?"),
+    ("oom", "more", 7, "Killed process ", r"Killed process \d+"),
+    ("oom", "more", 7, "oom-kill:constraint=", r"oom-kill:constraint="),
+    # hardware
+    ("mce", "report", 8, "[Hardware Error]: ", r"(?:mce: )?\[Hardware Error\]: (?:CPU (?P<cpu>\d+): )?Machine Check(?: Exception)?: "),
+    ("mce", "report", 8, (": Machine Check Exception: ", "HARDWARE ERROR"), r"(?:HARDWARE ERROR|CPU (?P<cpu>\d+): Machine Check Exception: )"),
+    ("mce", "more", 7, "[Hardware Error]: ", r"(?:mce: )?\[Hardware Error\]: (?:RIP|TSC|PROCESSOR|Run the above|Machine check: |Some CPUs|This is not a software)"),
+    ("mce", "report", 8, "[Hardware Error]:", r"(?:\{\d+\})?\[Hardware Error\]: +event severity: (?:fatal|recoverable)"),
+    ("mce", "report", 8, ("Machine check ", "Oops: Machine check"), r"(?:Fatal )?Machine check(?: in kernel mode| exception in kernel)|Oops: Machine check"),
+    ("mce", "lead", 7, "Uncorrected hardware memory error", r"(?:Disabling lock debugging due to )?Uncorrected hardware memory error"),
+    ("mce", "report", 8, ("SError Interrupt on CPU", "Uncorrected hardware memory error"), r"Uncorrected hardware memory error|SError Interrupt on CPU(?P<cpu>\d+), code "),
+    # people
+    ("sysrq", "lead", 9, (": Trigger a crash", "sysrq: Trigger a crash"), r"(?:sysrq: )?SysRq ?: Trigger a crash(?:dump)?|sysrq: Trigger a crash"),
+    # warnings
+    ("warning", "warn", 5, "WARNING: CPU: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>[^\s+]+:\d+)(?: {_FUNC}|$)"),
+    ("warning", "warn", 5, "WARNING: CPU: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {_FUNC}"),
+    ("warning", "warn", 5, "WARNING: at ", rf"WARNING: at (?P<file>[^\s+]+:\d+)(?: {_FUNC}|$)"),
+    ("warning", "warn", 5, "Badness at ", r"Badness at (?P<file>[^\s+]+:\d+)$"),
+    ("warning", "warn", 5, "WARNING: ", rf"WARNING: (?P<file>[\w./-]+\.[chS]:\d+) at {_FUNC}(?:, CPU#(?P<cpu>\d+): (?P<comm>.{{1,40}})/(?P<pid>\d+))?"),
+    ("warning", "report", 5, "WARNING: ", r"WARNING: (?:kernel stack (?:frame pointer|regs) at|stack (?:recursion|going in the wrong)|can't (?:dereference|access) registers|unrecognized unwind|zero-size vmalloc)"),
+    ("warning", "report", 5, "WARNING: ", r"WARNING: (?:stack-protector|suspicious|lock|locking|possible|held) [\w -]+"),
+    # the rest
+    ("panic", "panic", 4, "Kernel panic", r"Kernel panic - not syncing: ?(?P<reason>.*)|Kernel panic: (?P<reason2>.*)"),
+    ("other", "report", 3, "unregister_netdevice: waiting for ", r"unregister_netdevice: waiting for \S+ to become free"),
+    ("other", "report", 3, ("Busy inodes after unmount", "Close: file count is "), r"VFS: (?:Busy inodes after unmount|Close: file count is (?:0|zero))"),
+    ("bug", "lead", 6, "BUG: Dentry ", r"BUG: Dentry "),
+    ("bug", "report", 2, "BUG: ", r"BUG: (?!.{0,80}\bat addr)[A-Za-z].{3,}"),
+)
+# fmt: on
+"""kind, role, rank, what the line must contain (one of several texts) for the pattern to be tried, pattern.
+
+The first row that fits decides. Roles and ranks are explained at heads.Head.
+"""
