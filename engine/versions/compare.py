@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.versions import dpkg, rpm, upstream
 
 _T = TypeVar("_T")
@@ -24,19 +24,17 @@ _VALID: dict[str, Callable[[str], bool]] = {
 }
 
 _ARCH = r"(?:x86_64|i[3-6]86|aarch64|armv7hl|armv7l|ppc64le|ppc64|s390x|s390|riscv64|loongarch64|noarch|src)"
-_RPM_TAIL = re.compile(
+_RPM_TAIL = lazy(
     rf"(?:\.{_ARCH})?"
     r"(?:[+.](?:debug|64k-debug|64k|rt|rt-debug|PAE|xen|kdump|4k|zfcpdump))?\Z"
 )
-_RPM_DIST = re.compile(
+_RPM_DIST = lazy(
     r"\.(?:el[0-9]{1,2}(?:_[0-9]{1,2})?(?:uek)?(?:\.(?:centos(?:\.plus)?|elrepo|rocky|alma))?(?:\.[0-9]{1,3}){0,3}"
     r"|fc[0-9]{1,3}|amzn[0-9]{1,4})\Z"
 )
-_SUSE_FLAVOUR = re.compile(
-    r"-(?:default|preempt|azure|rt|rt_debug|debug|kvmsmall|64kb|vanilla|xen|pae|desktop|trace)\Z"
-)
-_UBUNTU_BACKPORT = re.compile(r"~[12][0-9]\.(?:04|10)(?:\.[0-9]{1,2})?\Z")
-_DEB_FLAVOUR = re.compile(
+_SUSE_FLAVOUR = lazy(r"-(?:default|preempt|azure|rt|rt_debug|debug|kvmsmall|64kb|vanilla|xen|pae|desktop|trace)\Z")
+_UBUNTU_BACKPORT = lazy(r"~[12][0-9]\.(?:04|10)(?:\.[0-9]{1,2})?\Z")
+_DEB_FLAVOUR = lazy(
     r"-(?:(?:rt|cloud|grsec)-)?(?:amd64|arm64(?:-16k)?|i386|686(?:-pae)?|armmp(?:-lpae)?|armhf|powerpc64le|ppc64el"
     r"|s390x|riscv64|loong64|generic(?:-64k|-lpae)?|lowlatency(?:-64k)?|virtual|server|aws|azure|gcp|gke|gkeop|kvm"
     r"|oracle|oem|raspi2?|ibm|nvidia|realtime|intel-iotg|fips)(?:-dbg|-unsigned)?\Z"

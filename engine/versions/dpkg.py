@@ -7,10 +7,10 @@ as a number.
 
 from __future__ import annotations
 
-import re
+from kbmatch.engine.patterns import lazy
 
-_VALID = re.compile(r"(?:[0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]*\Z")
-_PART = re.compile(r"([^0-9]*)([0-9]*)")
+_VALID = lazy(r"(?:[0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]*\Z")
+_PART = lazy(r"([^0-9]*)([0-9]*)")
 
 
 def is_valid(text: str) -> bool:

@@ -7,10 +7,10 @@ newer than letters, "~" sorts before anything, even the end, "^" after the end b
 
 from __future__ import annotations
 
-import re
+from kbmatch.engine.patterns import lazy
 
-_VALID = re.compile(r"(?:[0-9]{1,9}:)?[A-Za-z0-9._+~^]+(?:-[A-Za-z0-9._+~^]+)?\Z")
-_TOKEN = re.compile(r"[0-9]+|[A-Za-z]+|~|\^")
+_VALID = lazy(r"(?:[0-9]{1,9}:)?[A-Za-z0-9._+~^]+(?:-[A-Za-z0-9._+~^]+)?\Z")
+_TOKEN = lazy(r"[0-9]+|[A-Za-z]+|~|\^")
 _END = ""
 
 

@@ -8,18 +8,19 @@ no order.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_RELEASE = re.compile(
+from kbmatch.engine.patterns import lazy
+
+_RELEASE = lazy(
     r"(?P<numbers>[0-9]{1,4}\.[0-9]{1,4}(?:\.[0-9]{1,5}){0,2})"
     r"(?:-rc(?P<rc>[0-9]{1,3}))?"
     r"(?P<snapshot>(?:-(?:syzkaller|rt[0-9]{1,4}|next-[0-9]{8}|[0-9]{5,6}-g[0-9a-f]{6,40}|g[0-9a-f]{6,40}|dirty)){0,6}\+?)"
     r"\Z"
 )
-_NEXT = re.compile(r"-next-([0-9]{8})")
-_COUNT = re.compile(r"-([0-9]{5,6})-g[0-9a-f]")
-_MARK = re.compile(r"-g[0-9a-f]{6}|-dirty|\+\Z")
+_NEXT = lazy(r"-next-([0-9]{8})")
+_COUNT = lazy(r"-([0-9]{5,6})-g[0-9a-f]")
+_MARK = lazy(r"-g[0-9a-f]{6}|-dirty|\+\Z")
 
 _FINAL = 1 << 20
 """Stands for "no rc": after every rc of the same number."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).resolve().parent.parent
 FORMAT = 4
 """Of the compiled file; another number means: compile anew."""
 
-_OTHER_FOLDERS = ("probes", "layouts", "schema")
+_OTHER_FOLDERS = ("probes", "layouts", "schema", "mined", "advisories")
 _MAX_FILES = 1_000_000
 
 
@@ -30,20 +30,23 @@ class KnowledgeFiles:
 
     tables: tuple[Path, ...] = ()
     layouts: tuple[Path, ...] = ()
+    mined: tuple[Path, ...] = ()
+    advisories: tuple[Path, ...] = ()
 
     def key(self, base: str = "") -> str:
         """A key that changes when a file is added, removed, renamed or written: path, size and mtime_ns of each.
 
         `base` is the key of what the files were checked against.
         """
-        digest = hashlib.sha256(base.encode())
-        for path in (*self.rules, *self.probes, *self.tables, *self.layouts):
+        seen = bytearray(base.encode())
+        for path in (*self.rules, *self.probes, *self.tables, *self.layouts, *self.mined, *self.advisories):
             try:
                 status = path.stat()
             except OSError:
                 continue  # reading it will say what is wrong
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()[:32]
+            seen += f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
+        # checksums do for a key of the user's own cache; importing hashlib costs 3 ms
+        return f"{len(seen):08x}{zlib.crc32(seen):08x}{zlib.adler32(seen):08x}{zlib.crc32(seen[::-1]):08x}"
 
 
 def find_files(folder: Path) -> KnowledgeFiles:
@@ -61,8 +64,10 @@ def find_files(folder: Path) -> KnowledgeFiles:
     # the compiler's own code counts as well: what a developer changes there must not meet an older cache
     code = sorted((SHIPPED / "store").glob("*.py")) if folder == SHIPPED else []
     tables = (folder / "products.yaml", folder / "frames.yaml", *code) if folder == SHIPPED else ()
-    layouts = _yaml_below(folder / "layouts", ())
-    return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables, tuple(sorted(layouts)))
+    layouts, mined, advisories = (
+        tuple(sorted(_yaml_below(folder / name, ()))) for name in ("layouts", "mined", "advisories")
+    )
+    return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables, layouts, mined, advisories)
 
 
 def _yaml_below(folder: Path, skipped: Iterable[str]) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Scalar
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.linear_regex import why_not_linear
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.products import FIELDS, GROUPS, LINUX_STABLE, Commands, Pattern, Product, Products, Stream
 from kbmatch.engine.versions.compare import SCHEMES
 
@@ -32,10 +33,10 @@ _KEYS = (
     "id", "name", "vendor", "scheme", "tracks", "family", "base", "recognise", "read", "streams",
     "stream-form", "sequential", "rolling", "hidden-rebuild", "package", "dists", "commands", "reboot", "livepatch",
 )  # fmt: skip
-_ID = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
-_STREAM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
-_DIST = re.compile(r"[A-Za-z0-9_]{1,20}\Z")
-_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+_ID = lazy(r"[a-z][a-z0-9-]{0,39}\Z")
+_STREAM_ID = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
+_DIST = lazy(r"[A-Za-z0-9_]{1,20}\Z")
+_PLACEHOLDER = lazy(r"\{[^{}]*\}")
 
 
 def load_products(path: Path | None = None) -> Products:
