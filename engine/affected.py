@@ -16,6 +16,7 @@ from kbmatch.engine.incident import Kernel
 from kbmatch.engine.products import UPSTREAM, Product, Products
 from kbmatch.engine.version_range import (
     ALWAYS,
+    UNSURE,
     Affected,
     VersionRange,
     check_range,
@@ -141,7 +142,10 @@ def _judge_vendor(spans: list[_Span], product: Product, kernel: Kernel) -> Versi
             return True  # the release lacks the last number of the package, which is 1 or more
         return compare(product.scheme, running, bare) >= 0
 
-    inside = [s for s in ordered if s.range.introduced == ALWAYS or at_or_after(s.range.introduced)]
+    unsure = [s for s in ordered if s.range.introduced == UNSURE]
+    before = [s for s in unsure if s.range.fixed is not None and not at_or_after(s.range.fixed)]
+    ordered = [s for s in ordered if s not in before]
+    inside = [s for s in ordered if s.range.introduced in (ALWAYS, UNSURE) or at_or_after(s.range.introduced)]
     hit = [s for s in inside if s.range.fixed is None or not at_or_after(s.range.fixed)]
     if hit:
         fixed = recommended_fix(hit[0].range, [s.range for s in ordered], product.scheme)
@@ -151,6 +155,10 @@ def _judge_vendor(spans: list[_Span], product: Product, kernel: Kernel) -> Versi
         last = _newest_fix(inside, product.scheme)
         why = f"{running} of {place} is at or after {last.range.fixed}, which has the fix"
         return answer(VersionStatus.FIXED, why, last, last.range.fixed)
+    if before:
+        fixed = oldest([s.range.fixed for s in before if s.range.fixed is not None], product.scheme)
+        why = f"it is not known whether {running} of {place} has the defect; fixed at the latest in {fixed}"
+        return answer(VersionStatus.UNKNOWN, why, before[0], fixed)
     first = ordered[0]
     why = f"{running} of {place} is before {first.range.introduced}, which brought the defect in"
     return answer(VersionStatus.BEFORE_INTRODUCED, why, first)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kbmatch.engine.signature import Frame, Signature
 
 MAX_NAMES = 64
 """Functions of a trace that are looked at; deeper ones are the same in every crash."""
+MAX_TASKS = 20
+MAX_INLINED = 12
+"""Functions that one frame may stand for."""
 _TRACE_SOURCE = re.compile(r"(?<![\w./-])(?:\.{1,2}/)*((?:[\w+-]+/){1,8}[\w.+-]+\.[chS]):\d+")
 _MAX_SOURCE_LINES = 400
 
@@ -85,7 +88,8 @@ class Face:
     The comparable part of one event.
 
     `sequence` are the functions from where the CPU stood outwards, inlined ones included; `blamed` the names that the
-    blamed function bears: the culprit, and, where it was inlined, the functions that hold it. `position` is that of the
+    blamed function bears: the culprit first, then those inlined into it and, where it was inlined, those that hold it.
+    `position` is that of the
     culprit in `sequence`.
     """
 
@@ -101,10 +105,29 @@ class Face:
         if not event.trace and event.tasks:
             trace = event.tasks[0].trace
         frames = [frame for frame in trace if frame.reliable] or list(trace)
-        names = [Named(f.symbol, _is_inline(f), f.module) for f in frames[:MAX_NAMES]]
-        if event.symbol and all(name.symbol != event.symbol for name in names[:6]):
-            names.insert(0, Named(event.symbol, False, event.module))
-        return tuple(names)
+        names = [Named(f.symbol, _is_inline(f), f.module) for f in frames]
+        if event.symbol:
+            at = next((i for i, name in enumerate(names) if name.symbol == event.symbol), None)
+            if at is None:
+                names.insert(0, Named(event.symbol, False, event.module))
+            else:
+                while at and names[at - 1].inline:
+                    at -= 1
+                del names[:at]  # the reporter's own frames
+        return tuple(names[:MAX_NAMES])
+
+    @cached_property
+    def tasks(self) -> tuple[Face, ...]:
+        """Of an event that lists blocked tasks the face of each, for no task is more to blame than another."""
+        if len(self.event.tasks) < 2:
+            return ()
+        found = []
+        for task in self.event.tasks[:MAX_TASKS]:
+            top = next((frame for frame in task.trace if frame.reliable), None)
+            if top is not None:
+                whole = replace(self.event, trace=task.trace, tasks=(task,), symbol=top.symbol, culprit=None)
+                found.append(Face(replace(whole, module=top.module)))
+        return tuple(found)
 
     @cached_property
     def names(self) -> Mapping[str, int]:
@@ -127,10 +150,13 @@ class Face:
         if culprit is None:
             return ()
         found = [culprit.symbol]
-        for name in self.sequence[self.position :][:8]:
+        at = self.position
+        while at and self.sequence[at - 1].inline:
+            at -= 1
+        for index, name in enumerate(self.sequence[at : at + MAX_INLINED], at):
             if name.symbol not in found:
                 found.append(name.symbol)
-            if not name.inline:
+            if not name.inline and index >= self.position:
                 break
         return tuple(found)
 

@@ -7,7 +7,7 @@ from kbmatch.engine.face import FAMILY
 from kbmatch.engine.similarity import MAX_FRAMES, Similar
 
 SIMILAR = "similar"
-_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "magnet", "alone")
+_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "magnet", "alone", "mentioned")
 
 
 def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
@@ -39,6 +39,7 @@ def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
         at=reader.text("at"),
         magnet=_flag(node, "magnet", problems),
         alone=_flag(node, "alone", problems),
+        mentioned=reader.texts("mentioned"),
         mark=mark,
     )
 

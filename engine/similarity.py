@@ -14,22 +14,26 @@ from typing import Protocol
 
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.face import FAMILY, Face, compatibility
+from kbmatch.engine.face import FAMILY, SANITIZER_KINDS, Face, compatibility
 from kbmatch.engine.logic import Truth
 
 POSSIBLE = 0.40
 """From here on the crash resembles the known one: the leaf is true."""
-LIKELY = 0.62
+LIKELY = 0.70
 """From here on it may be answered; below, the finding is at most possible."""
 MAX_FRAMES = 8
 DEPTH = 0.8
 """A frame counts this much of the one before it."""
 
-_BLAMED, _NEAR, _TOP, _NEXT, _OVERLAP = 0.40, 0.20, 0.15, 0.15, 0.30
+_BLAMED, _STALLED, _NEAR, _TOP, _NEXT, _OVERLAP = 0.40, 0.35, 0.20, 0.15, 0.15, 0.30
+_INNER = 0.28
+_HINT, _HINT_KINDS = 0.42, 0.5
 _WINDOW = 3
+_STALL_DEPTH = 16
+_RARE = 0.85
 _LONE = 0.45
 _CAPPED = LIKELY - 0.01
-_HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
+HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
 
 
 class _Lookup(Protocol):
@@ -46,7 +50,8 @@ class Similar:
     function that was printed, `frames` the specific functions that called the blamed one, innermost first, `weights` how
     rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the crash must
     show one. `at` is the file that a BUG or WARNING names. `magnet`: many defects crash in the blamed function.
-    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer.
+    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer. `mentioned`: functions
+    that the fix is about, though the crash does not show them; a crash in one of them is a hint.
     """
 
     kind: str
@@ -58,6 +63,7 @@ class Similar:
     at: str | None = None
     magnet: bool = False
     alone: bool = False
+    mentioned: tuple[str, ...] = ()
     mark: Mark | None = None
 
     @property
@@ -86,6 +92,11 @@ class Similar:
         kinds = compatibility(self.kind, face.kind)
         if kinds == 0.0:
             return 0.0
+        if self.kind in HANGS and len(face.tasks) > 1:
+            return max(self._resemblance(task, kinds) for task in face.tasks)
+        return max(self._resemblance(face, kinds), self._mention(face, kinds))
+
+    def _resemblance(self, face: Face, kinds: float) -> float:
         names = face.names
         whom, start = self._blame(face)
         value = whom
@@ -100,30 +111,42 @@ class Similar:
             value += 0.5 * _NEXT * (self.frames[0] in names)
         shared = self._overlap(names)
         value += _OVERLAP * shared
+        if whom == _BLAMED and following > 1:
+            kinds = kinds**0.5  # the same way to the same place: how it was noticed tells less
         return self._guarded(face, value * kinds, whom, following, shared)
+
+    def _mention(self, face: Face, kinds: float) -> float:
+        if kinds < _HINT_KINDS or not any(name in self.mentioned for name in face.blamed[:2]):
+            return 0.0
+        return _HINT if not self.anchor or self._anchored(face) else 0.0
 
     def _blame(self, face: Face) -> tuple[float, int | None]:
         """(points for the blamed function, where it stands in the crash)."""
         names = face.names
+        own = [names[name] for name in self.blamed if name in names]
         equal = [names[name] for name in self.blamed if name in face.blamed and name in names]
         if equal:
             return _BLAMED, max(equal)
         if set(self.blamed) & set(face.blamed):
             return _BLAMED, face.position  # under the name of its family
-        limit = face.position + _WINDOW
-        near = [names[name] for name in self.blamed if name in names and names[name] <= limit]
-        if near:
-            return _NEAR, max(near)
-        if any(name in self.frames[:2] for name in face.blamed):
-            return _NEAR, None
+        depth = face.position + _WINDOW if face.event.culprit else _STALL_DEPTH
+        if own and self.kind in HANGS and face.kind in HANGS and max(own) <= depth:
+            return _STALLED, max(own)  # a stall catches the CPU at any depth
+        if own and (max(own) <= face.position + _WINDOW or self._following(face, max(own)) > 1):
+            return _NEAR, max(own)
+        for name in self.frames[:2]:
+            if name in face.blamed:
+                # the blamed function was inlined here, or its caller there
+                return (_INNER if face.event.symbol is None or name == self.frames[0] else _NEAR), None
         return 0.0, None
 
     def _following(self, face: Face, start: int) -> int:
         """How many of the frames follow the blamed function in order, without long gaps, until one is missing."""
         at, found = start, 0
         for wanted in self.frames[:3]:
-            position = face.names.get(wanted)
-            if position is None or not at < position <= at + _WINDOW + 1:
+            window = range(at + 1, min(len(face.sequence), at + _WINDOW + 2))
+            position = next((i for i in window if face.sequence[i].symbol == wanted), None)
+            if position is None:
                 break
             at, found = position, found + 1
         return found
@@ -147,13 +170,18 @@ class Similar:
             value = min(value, _CAPPED)
         if self.anchor and not self._anchored(face):
             value = min(value * 0.8, _CAPPED)
-        if self.magnet and following < 2:
+        if self.magnet and following < 2 and not (self.anchor and self._shares_rare(face)):
             value = min(value * 0.85, _CAPPED)
-        if self.kind in _HANGS and not (self.anchor and following):
+        if self.kind in HANGS and not (self.anchor and following):
             value = min(value * 0.8, _CAPPED)
-        if whom < _BLAMED and following < 1:
+        if self.kind in SANITIZER_KINDS and face.kind not in SANITIZER_KINDS:
+            value = min(value, _CAPPED)  # a tier of its own: production kernels show the defect otherwise, if at all
+        if whom < _STALLED and following < 2:
             value = min(value, _CAPPED)
         return value
+
+    def _shares_rare(self, face: Face) -> bool:
+        return any(w >= _RARE and f in face.names for f, w in zip(self.frames, self.weights[1:], strict=False))
 
     def _anchored(self, face: Face) -> bool:
         return any(shows(face, anchor) for anchor in self.anchor)
@@ -186,7 +214,9 @@ def bounds(condition: Similar) -> dict[str, float]:
         # equal, and the top where a crash names none
         found[name] = found.get(name, 0.0) + _BLAMED + _TOP
     for name in condition.frames[:2]:
-        found[name] = found.get(name, 0.0) + _NEAR
+        found[name] = found.get(name, 0.0) + _INNER
+    for name in condition.mentioned:
+        found[name] = found.get(name, 0.0) + _HINT
     if condition.frames:
         found[condition.frames[0]] = found.get(condition.frames[0], 0.0) + _NEXT
     if condition.top not in condition.blamed:

@@ -11,10 +11,13 @@ from dataclasses import replace
 
 from kbmatch.engine.finding import Finding
 from kbmatch.engine.verdict import Verdict
+from kbmatch.engine.versions import upstream
 
 MARGIN = 0.03
 """Scores that differ by less are equal: the order of a few frames is no evidence."""
 MAX_TIED = 3
+_LATER = 0.02
+"""Of equals, the defect that was mended soonest after the running kernel comes first: it is the likelier one to be met."""
 
 
 def is_scored(finding: Finding) -> bool:
@@ -38,7 +41,30 @@ def settle(findings: Sequence[Finding]) -> list[Finding]:
         )
         for finding in scored:
             if beaten or finding not in equal:
-                settled[id(finding)] = replace(finding, verdict=Verdict.POSSIBLE)
+                demoted = replace(finding, verdict=Verdict.POSSIBLE)
             elif len(equal) > MAX_TIED:
-                settled[id(finding)] = replace(finding, verdict=Verdict.POSSIBLE, tied=len(equal))
+                demoted = replace(finding, verdict=Verdict.POSSIBLE, tied=len(equal))
+            else:
+                demoted = replace(finding, score=round(finding.score - _LATER * _lateness(finding), 4))
+            settled[id(finding)] = demoted
     return [settled[id(f)] for f in findings]
+
+
+def _lateness(finding: Finding) -> float:
+    """How long after the running kernel the fix came, from 0 (the same release) to 1 (years, or not known)."""
+    if finding.version.fixed is None:
+        return 1.0
+    running, fixed = (_release(text) for text in (finding.version.running, finding.version.fixed))
+    return min(1.0, abs(fixed - running) / 20) if running is not None and fixed is not None else 1.0
+
+
+def _release(text: str | None) -> float | None:
+    """A version as a number of releases: 5.19 and 6.0 follow each other."""
+    parsed = upstream.parse(text or "")
+    if parsed is None:
+        return None
+    major, minor, patch = parsed.numbers[:3]
+    return sum(_LAST_MINOR.get(m, 20) for m in range(3, major)) + minor + min(patch, 99) / 200
+
+
+_LAST_MINOR = {3: 20, 4: 21, 5: 20, 6: 20}

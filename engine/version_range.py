@@ -13,12 +13,15 @@ from kbmatch.engine.versions.compare import compare, is_valid, strip_suffixes
 ALWAYS = "0"
 """As `introduced`: the defect was always there."""
 
+UNSURE = "unknown"
+"""As `introduced`: an advisory names the fix, but not since when the vendor's kernel has the defect."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
     """[introduced, fixed): `introduced` "0" = always, `fixed` None = not fixed in this line.
 
-    `branch` binds it to an upstream stable branch ("6.1"; None = mainline), `stream` to a line of a product.
+    `introduced` may be UNSURE, too: the fix is known, the beginning is not. `branch` binds it to an upstream stable branch ("6.1"; None = mainline), `stream` to a line of a product.
     """
 
     introduced: str
@@ -61,11 +64,11 @@ def check_range(version_range: VersionRange, product_id: str, products: Products
     scheme = product.scheme
     texts = {"introduced": version_range.introduced, "fixed": version_range.fixed}
     for name, text in texts.items():
-        if text is None or (name == "introduced" and text == ALWAYS):
+        if text is None or (name == "introduced" and text in (ALWAYS, UNSURE)):
             continue
         if not is_valid(scheme, strip_suffixes(scheme, text)):
             problems.append(RangeProblem(f"{name} {text!r} is no version of scheme {scheme}", "bad-version", name))
-    if not problems and version_range.fixed is not None and version_range.introduced != ALWAYS:
+    if not problems and version_range.fixed is not None and version_range.introduced not in (ALWAYS, UNSURE):
         introduced = strip_suffixes(scheme, version_range.introduced)
         fixed = strip_suffixes(scheme, version_range.fixed)
         order = compare(scheme, fixed, introduced)
@@ -111,7 +114,8 @@ def _check_line(version_range: VersionRange, product: Product, malformed: bool) 
 
 def well_formed(version_range: VersionRange, scheme: str) -> bool:
     """Whether both bounds are versions of the scheme; rules that were not linted may hold anything."""
-    bounds = [version_range.fixed, None if version_range.introduced == ALWAYS else version_range.introduced]
+    introduced = None if version_range.introduced in (ALWAYS, UNSURE) else version_range.introduced
+    bounds = [version_range.fixed, introduced]
     return all(b is None or is_valid(scheme, strip_suffixes(scheme, b)) for b in bounds)
 
 
@@ -123,7 +127,7 @@ def recommended_fix(hit: VersionRange, ranges: Sequence[VersionRange], scheme: s
             return None
         bare = strip_suffixes(scheme, candidate)
         for other in ranges:
-            start = other.introduced == ALWAYS or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
+            start = other.introduced in (ALWAYS, UNSURE) or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
             if start and (other.fixed is None or compare(scheme, bare, strip_suffixes(scheme, other.fixed)) < 0):
                 candidate = other.fixed
                 break

@@ -28,6 +28,10 @@ _BARE = re.compile(
     r"(?:\s*\+\s*(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
     r"(?:\s+(?P<file>[\w./+-]+\.[chS]:-?\d+))?(?P<inline>\s*\(?\[?inlined?\]?\)?)?\]?(?:\s+\[(?P<module>[\w-]+)\])?\s*$"
 )
+_SESSION = re.compile(r"#\d+\s+\[[0-9a-f]{8,16}\]\s+(?P<symbol>[A-Za-z_][\w.]*) at [0-9a-f]{8,16}(?:\s+\[(?P<module>[\w-]+)\])?")
+_EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[A-Za-z_][\w.]*)\+\d+\]")
+_SHORT = re.compile(r"(?:KASAN|KMSAN|KCSAN): [\w-]+ (?:in|int) ")
+_WRAPPED = re.compile(r"((?:WARNING: .*|BUG: K\w+: .*|kernel BUG) at \S+:\d+|BUG: K\w+SAN: [\w -]+ in)\n\s*([A-Za-z_][\w.]*\+0x)")
 _LEAK = re.compile(r"unreferenced object (?:\(percpu\) )?0x")
 _BLOCKED = re.compile(r"task:\S+\s+state:[DR]\b")
 _PLACE = re.compile(
@@ -59,7 +63,7 @@ class Excerpt:
 
 def excerpts(text: str, helpers: HelperFrames) -> tuple[Excerpt, ...]:
     """The crashes that the text quotes, with culprits, the most telling first; empty if there are none."""
-    unquoted = "\n".join(_unquoted(text))
+    unquoted = _WRAPPED.sub(r"\1 \2", "\n".join(_unquoted(text)))
     found = [Excerpt(event, False) for event in read_log(unquoted.encode()).events]
     if not any(_worth(e.event, helpers) >= 3 for e in found):
         found += _loose(unquoted)
@@ -117,6 +121,10 @@ def _begins(printed: str) -> str | None:
         return "memory-leak"
     if _BLOCKED.match(printed):
         return "hung-task"
+    if _SHORT.match(printed):
+        return printed[:5].lower()
+    if _EXCEPTION.match(printed):
+        return "page-fault"
     return None
 
 
@@ -143,6 +151,13 @@ def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature,
                 printed = place
                 symbol, _, _, module = parse_location(place.split("(")[0].strip())
             continue
+        if frames and at > start and (_BLOCKED.match(text) or _LEAK.match(text)):
+            at -= 1
+            break
+        exception = _EXCEPTION.match(text)
+        if exception is not None and symbol is None:
+            printed = symbol = strip_decorations(exception["symbol"])
+            continue
         if starts_side_report(text) and frames:
             break
         where = program_counter(text)
@@ -151,7 +166,7 @@ def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature,
             place = where.printed if where is not None and where.printed else loose["printed"] if loose else None
             if place and symbol is None and not (where is not None and where.user):
                 printed = place
-                symbol, _, _, module = parse_location(place)
+                symbol, _, _, module = parse_location(place if "/0x" in place else place.split("+")[0])
             continue
         frame, is_bare = _frame(text)
         if frame is not None:
@@ -175,6 +190,9 @@ def _frame(text: str) -> tuple[Frame | None, bool]:
     parsed = parse_frame(text)
     if parsed is not None and parsed.frames:
         return parsed.frames[-1], False
+    session = _SESSION.match(text.strip())
+    if session is not None:
+        return Frame(strip_decorations(session["symbol"]), session["symbol"], module=session["module"] or ""), False
     match = _BARE.match(text.strip())
     if match is None or not _LIKE_A_FUNCTION.search(match["symbol"]) and not match["file"]:
         return None, False

@@ -3,6 +3,7 @@
     meta       format, kbmatch version, digest of all files, number of active rules
     rule       number, id, status, file, document
     entry      (fact, value) -> rule number; what candidates are looked up by
+    resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
     probed     probe id -> rule number
     document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads
 
@@ -15,9 +16,10 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
-from kbmatch.engine.condition import index_entries
+from kbmatch.engine.condition import index_entries, similar_entries
 from kbmatch.engine.document import Node, Problems
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.facts import SELECTIVE
@@ -25,10 +27,12 @@ from kbmatch.engine.probe import Probe, ProbeHead
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
 from kbmatch.engine.rule_loader import load_rule
+from kbmatch.kb.store.advisories import extended, read_advisories
 from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
 from kbmatch.kb.store.frozen_probes import to_plain
 from kbmatch.kb.store.layouts import load_layout
+from kbmatch.kb.store.mined import expanded, read_mined
 from kbmatch.kb.store.frames import BY_INITIAL
 from kbmatch.kb.store.initials import split_by_initial
 from kbmatch.kb.store.probes import load_probe
@@ -41,6 +45,8 @@ CREATE TABLE rule (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status T
                    document TEXT NOT NULL);
 CREATE TABLE entry (fact TEXT NOT NULL, value TEXT NOT NULL, rule INTEGER NOT NULL,
                     PRIMARY KEY (fact, value, rule)) WITHOUT ROWID;
+CREATE TABLE resembling (function TEXT NOT NULL, rule INTEGER NOT NULL, bound REAL NOT NULL,
+                         PRIMARY KEY (function, rule)) WITHOUT ROWID;
 CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (probe, rule)) WITHOUT ROWID;
 CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -84,16 +90,20 @@ def compile_knowledge(
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
     active = 0
     seen: dict[str, str] = {}
-    for number, (path, node) in enumerate(_documents(files.rules, problems, digest)):
+    advisories = read_advisories(files.advisories, problems, digest)
+    curated = ((str(path), node) for path, node in _documents(files.rules, problems, digest))
+    mined = _mined(files.mined, problems, digest)
+    for number, (path, bare) in enumerate(chain(curated, mined)):
+        node = extended(bare, advisories, products)
         rule = load_rule(node, problems, products, fields)
         if rule is None:
             continue
         other = seen.get(rule.id) or taken(rule.id)
         if other is not None:
             message = f"rule {rule.id} stands already in {other}"
-            problems.diagnostics.append(Diagnostic(str(path), 1, 1, "duplicate-id", message))
+            problems.diagnostics.append(Diagnostic(path, 1, 1, "duplicate-id", message))
             continue
-        seen[rule.id] = str(path)
+        seen[rule.id] = path
         active += rule.status in ACTIVE_STATUSES
         _insert(target, number, rule, path, node)
     if problems.diagnostics:
@@ -101,6 +111,15 @@ def compile_knowledge(
     meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16], "rules": str(active)}
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     target.commit()
+
+
+def _mined(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash) -> Iterator[tuple[str, Node]]:
+    for path in paths:
+        digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
+    try:
+        yield from expanded(read_mined(paths, problems))
+    except KnowledgeError as error:
+        problems.diagnostics.extend(error.diagnostics)
 
 
 def _read_probes(
@@ -137,10 +156,12 @@ def _documents(
         yield path, node
 
 
-def _insert(target: sqlite3.Connection, number: int, rule: Rule, path: Path, node: Node) -> None:
-    row = (number, rule.id, rule.status, str(path), document_to_json(node))
+def _insert(target: sqlite3.Connection, number: int, rule: Rule, path: str, node: Node) -> None:
+    row = (number, rule.id, rule.status, path, document_to_json(node))
     target.execute("INSERT INTO rule VALUES (?, ?, ?, ?, ?)", row)
     entries = index_entries(rule.signature, _SELECTIVE)
     target.executemany("INSERT INTO entry VALUES (?, ?, ?)", [(fact, value, number) for fact, value in entries])
+    resembling = [(name, number, bound) for name, bound in similar_entries(rule.signature).items()]
+    target.executemany("INSERT INTO resembling VALUES (?, ?, ?)", resembling)
     probed = {condition.probe for condition in rule.state}
     target.executemany("INSERT INTO probed VALUES (?, ?)", [(probe, number) for probe in probed])

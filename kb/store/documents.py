@@ -21,6 +21,11 @@ def document_from_json(text: str, file: str) -> Node:
     return _node(json.loads(text), Mark(file, 1, 1))
 
 
+def document_from_plain(value: Any, file: str) -> Node:
+    """A document of plain values (dict, list, text, number), every mark at the start of `file`."""
+    return _node(value, Mark(file, 1, 1))
+
+
 def _plain(node: Node) -> Any:
     if isinstance(node, Scalar):
         return node.value
