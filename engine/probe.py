@@ -52,6 +52,7 @@ class Step:
 
     `kind` is "net-devices" (all struct net_device of all namespaces), "list" (`expression` is a list_head, the
     elements are `type_name` with it as `member`), "array" (`count` elements of the array or pointer `expression`),
+    "range" (the numbers below `expression`),
     "cpus" (the numbers of the possible CPUs) or "value" (`expression` itself). Objects for which `where` is false are
     passed over.
     """
@@ -107,7 +108,8 @@ class Probe:
     `module` is "" where what is read belongs to the kernel proper. `variable` is the name of the record in the fields'
     expressions and `type_name` its type. `layouts` are structs of a public ABI, whose members are the same in every
     kernel, and `pointers` tells what pointers in it point to. `kinds` are the crashes that it is read for (empty:
-    all). `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a clause of which a
+    all). `uses` are other modules whose symbols and types it
+    needs. `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a clause of which a
     value is not known is left out.
     """
 
@@ -123,6 +125,7 @@ class Probe:
     register_records: tuple[RegisterRecord, ...] = ()
     kinds: tuple[str, ...] = ()
     sentence: str | None = None
+    uses: tuple[str, ...] = ()
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression that may be evaluated on memory."""

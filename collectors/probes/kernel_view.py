@@ -52,9 +52,9 @@ class KernelView:
             self._kernel = self._dump.addresses(*self._wanted)
         return self._kernel.get(name)
 
-    def symbols_of(self, module: str) -> ScopedSymbols:
-        """The symbols that a probe of that module sees: its own first."""
-        return ScopedSymbols(self, module)
+    def symbols_of(self, *modules: str) -> ScopedSymbols:
+        """The symbols that a probe of those modules sees: the first one's first."""
+        return ScopedSymbols(self, modules)
 
     def told(self, name: str) -> int | None:
         """An address known otherwise than by the symbol tables."""
@@ -181,17 +181,18 @@ class KernelView:
 
 
 class ScopedSymbols:
-    """Symbols as one module's probe sees them: the module's, then the kernel's, then what was told."""
+    """Symbols as a module's probe sees them: the module's, those it uses, the kernel's, then what was told."""
 
-    def __init__(self, view: KernelView, module: str) -> None:
+    def __init__(self, view: KernelView, modules: Iterable[str]) -> None:
         self._view = view
-        self._module = module
+        self._modules = tuple(name for name in modules if name)
 
     def address(self, name: str) -> int | None:
         """See evaluator.Symbols."""
-        own = self._view.module_symbols(self._module).get(name) if self._module else None
-        if own is not None:
-            return own
+        for module in self._modules:
+            own = self._view.module_symbols(module).get(name)
+            if own is not None:
+                return own
         found = self._view.kernel_symbol(name)
         return found if found is not None else self._view.told(name)
 

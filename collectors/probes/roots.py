@@ -105,6 +105,14 @@ def _objects(step: Step, evaluator: Evaluator, found: Found) -> Iterator[Value]:
         assert step.expression is not None
         head = _address(step.expression, evaluator)
         yield from _list(head, step.type_name or "", step.member or "", evaluator, found)
+    elif step.kind == "range":
+        assert step.expression is not None
+        count = evaluator.scalar(step.expression).number or 0
+        if not 0 <= count <= MAX_ELEMENTS:
+            raise Unknown(f"{count} elements make no sense")
+        for number in range(count):
+            evaluator.budget.step()
+            yield Value(S32, number)
     elif step.kind == "array":
         yield from _array(step, evaluator)
     else:

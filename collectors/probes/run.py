@@ -114,7 +114,7 @@ def _run(
         record_type = None
     if not isinstance(record_type, Struct):
         return ProbeState(False, ORIGIN, (), _lacking(probe, dump))
-    evaluator = Evaluator(types, view.memory, view.symbols_of(probe.module), Budget())
+    evaluator = Evaluator(types, view.memory, view.symbols_of(probe.module, *probe.uses), Budget())
     found = find_records(probe, evaluator, event.registers if event else {}, dump.kernel.arch or "x86_64")
     records: list[StateRecord] = []
     try:
@@ -153,9 +153,10 @@ def _catalogue(
     """Types from the first of: BTF in the dump, files that the user named, layouts of this kernel, the probe's own."""
     catalogue: TypeCatalogue
     kernel = dump.kernel
-    sources: list[TypeSource] = [LazyBtf(view, probe.module)]
+    sources: list[TypeSource] = [LazyBtf(view, module) for module in (probe.module, *probe.uses)]
     if debuginfo is not None:
-        sources += debuginfo.sources(probe.module, kernel)
+        for module in (probe.module, *probe.uses):
+            sources += debuginfo.sources(module, kernel)
     sources += [
         LayoutTypes(layout, lambda: catalogue)
         for layout in source.layouts()

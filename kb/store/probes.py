@@ -10,6 +10,7 @@ Reads probe files: kb/probes/<module>.yaml, each one probe.
           - {list: "&q->list", of: "struct request", member: queuelist, as: rq}
           - {each: cpus, as: cpu}
           - {value: "...", as: x}
+          - {range: "q->count", as: i}
         yields: "rq"
 """
 
@@ -38,7 +39,7 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 
 _KEYS = (
     "format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts", "kinds",
-    "register-records", "sentence",
+    "register-records", "sentence", "uses",
 )  # fmt: skip
 _REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
 _EACH = {"net_devices": "net-devices", "cpus": "cpus"}
@@ -71,6 +72,7 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
         register_records=tuple(_register_record(item, problems) for item in reader.mappings("register-records")),
         kinds=tuple(reader.texts("kinds")),
         sentence=reader.text("sentence"),
+        uses=reader.texts("uses"),
     )
     for name in re.findall(r"\{(.*?)\}", probe.sentence or ""):
         if name not in {item.name for item in probe.record}:
@@ -151,9 +153,9 @@ def _walk(node: Mapping, problems: Problems) -> WalkRoot:
 
 def _step(node: Mapping, problems: Problems, *, alone: bool = False) -> Step:
     reader = Reader(node, problems, "a step")
-    kinds = [key for key in ("each", "list", "array", "value") if node.get(key) is not None]
+    kinds = [key for key in ("each", "list", "array", "range", "value") if node.get(key) is not None]
     if len(kinds) != 1:
-        problems.add(node, "bad-value", "a step has one of: registers, each, list, array, value")
+        problems.add(node, "bad-value", "a step has one of: registers, each, list, array, range, value")
         return Step("value", "p", Number(0))
     kind = kinds[0]
     own = {"list": ("of", "member"), "array": ("count",)}.get(kind, ())
