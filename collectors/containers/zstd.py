@@ -11,7 +11,7 @@ from kbmatch.engine.errors import KbmatchError, UnsupportedFormat
 
 HINT = (
     "this dump is compressed with zstd, which needs Python 3.14 or the zstandard package:"
-    " pip install 'kbmatch[zstd]' (or unpack it first with: zstd -d)"
+    " pip install zstandard (or unpack it first with: zstd -d)"
 )
 
 

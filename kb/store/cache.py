@@ -19,7 +19,7 @@ BUILT = SHIPPED / "compiled.sqlite"
 """The shipped knowledge, compiled when the wheel was built; trusted without a look at the YAML beside it."""
 
 KEPT = 20
-"""Compiled files that the cache keeps; older ones are removed when another is written."""
+"""Compiled files of each name that the cache keeps; older ones are removed when another is written."""
 
 
 def cache_folder() -> Path:
@@ -28,31 +28,34 @@ def cache_folder() -> Path:
     return Path(root) / "kbmatch"
 
 
-def open_compiled(key: str, compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
-    """The knowledge known by `key`, compiled now if it is not in the cache. Raises what `compile_into` raises."""
-    path = cache_folder() / f"v{FORMAT}-{key}.sqlite"
+def open_compiled(name: str, key: str, compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """The knowledge known by `key`, compiled now if it is not in the cache. Raises what `compile_into` raises.
+
+    Files of another `name` do not drive it out of the cache.
+    """
+    path = cache_folder() / f"{name}-v{FORMAT}-{key}.sqlite"
     with contextlib.suppress(sqlite3.Error):
         return open_read_only(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         import tempfile  # 4 ms, only where something is compiled
 
-        handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
+        handle, building = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
     except OSError:
         return _in_memory(compile_into)
     os.close(handle)
     try:
-        with contextlib.closing(sqlite3.connect(name)) as target:
+        with contextlib.closing(sqlite3.connect(building)) as target:
             target.execute("PRAGMA journal_mode = OFF")
             target.execute("PRAGMA synchronous = OFF")
             compile_into(target)
-        os.replace(name, path)
+        os.replace(building, path)
     except sqlite3.OperationalError:  # the disk is full
         return _in_memory(compile_into)
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(name)
-    _tidy(path.parent)
+            os.unlink(building)
+    _tidy(path.parent, name)
     return open_read_only(path)
 
 
@@ -76,9 +79,9 @@ def _in_memory(compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Co
     return target
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: Path, name: str) -> None:
     """Remove the oldest files beyond those kept; another process may be faster, or still read one (it may)."""
     with contextlib.suppress(OSError):
-        found = sorted(folder.glob("v*.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
+        found = sorted(folder.glob(f"{name}-v*.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in found[KEPT:]:
             path.unlink(missing_ok=True)

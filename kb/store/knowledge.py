@@ -72,7 +72,7 @@ class KnowledgeBase:
 
             compile_knowledge(files, target)
 
-        return Layer(open_compiled(key, compile_into), self._statuses), key
+        return Layer(open_compiled("shipped", key, compile_into), self._statuses), key
 
     def _open_folder(self, files: KnowledgeFiles, key: str, before: tuple[Layer, ...]) -> Layer:
         def compile_into(target: sqlite3.Connection) -> None:
@@ -90,7 +90,7 @@ class KnowledgeBase:
                 lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
             )
 
-        return Layer(open_compiled(key, compile_into), self._statuses)
+        return Layer(open_compiled("folder", key, compile_into), self._statuses)
 
     @cached_property
     def products(self) -> Products:
