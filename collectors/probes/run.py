@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kbmatch.collectors.types.debuginfo import DebugInfo
 
 ORIGIN = "memory"
+NOTHING = "no record was found"
 LACKING = "the types are not known"
 
 
@@ -69,6 +70,8 @@ def run_probes(
     for head in heads:
         if _applies(head, view, fatal) and (probe := source.probe(head.id)) is not None:
             state = _run(probe, dump, view, source, fatal, debuginfo)
+            if not state.records and state.why == NOTHING:
+                continue  # a driver that is built in but has no device is no news
             run.state[probe.id] = state
             if not state.records and (state.why or "").startswith(LACKING):
                 run.lacking |= {probe.id}
@@ -137,7 +140,7 @@ def _state(probe: Probe, found: Found, records: list[StateRecord], event: Signat
     )
     said = [*missing]
     if not complete:
-        said += found.gaps or (["no record was found"] if not records else ["not all records were found"])
+        said += found.gaps or ([NOTHING] if not records else ["not all records were found"])
     elif not found.walked:
         said.append(f"the one that register {next(iter(crashed))} of the crash points to")
     return ProbeState(complete, ORIGIN, tuple(records), "; ".join(said[:4]) or None)
