@@ -44,6 +44,8 @@ class Pseudonyms:
 
     def of(self, kind: str, original: str) -> str:
         """The pseudonym of `original`, one of KINDS."""
+        if original in self._originals:
+            return original  # one of ours already
         key = (kind, original.casefold())
         number = self._numbers.get(key)
         if number is None:
