@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kbmatch.engine.expression import Expression, names
+from kbmatch.engine.expression import Expression, Name, Unary, names
 from kbmatch.engine.layout import Layout
 
 
@@ -108,7 +108,7 @@ class Probe:
     `module` is "" where what is read belongs to the kernel proper. `variable` is the name of the record in the fields'
     expressions and `type_name` its type. `layouts` are structs of a public ABI, whose members are the same in every
     kernel, and `pointers` tells what pointers in it point to. `kinds` are the crashes that it is read for (empty:
-    all). `uses` are other modules whose symbols and types it
+    all), and `functions` those in which the CPU must have stood (empty: any). `uses` are other modules whose symbols and types it
     needs. `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a clause of which a
     value is not known is left out.
     """
@@ -126,6 +126,7 @@ class Probe:
     kinds: tuple[str, ...] = ()
     sentence: str | None = None
     uses: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression that may be evaluated on memory."""
@@ -156,8 +157,9 @@ class ProbeHead:
     """
     What tells whether a probe applies, without loading it.
 
-    `symbols` are all kernel symbols that it names, `guards` those in its guards; `by_registers` whether it can read a
-    register file alone.
+    `symbols` are all kernel symbols that it names, `guards` those in its guards, `lists` the list heads by which its
+    walks begin (empty if one begins otherwise): where all of them are empty there is nothing to read. `by_registers`
+    says whether it can read a register file alone.
     """
 
     id: str
@@ -166,6 +168,8 @@ class ProbeHead:
     symbols: tuple[str, ...]
     guards: tuple[str, ...]
     by_registers: bool
+    functions: tuple[str, ...]
+    lists: tuple[str, ...]
 
     @classmethod
     def of(cls, probe: Probe) -> ProbeHead:
@@ -177,7 +181,20 @@ class ProbeHead:
             tuple(sorted(probe.symbols())),
             tuple(sorted(probe.own_symbols())),
             bool(probe.register_records),
+            probe.functions,
+            _first_lists(probe),
         )
+
+
+def _first_lists(probe: Probe) -> tuple[str, ...]:
+    heads: list[str] = []
+    for walk in probe.walks:
+        match walk.steps[0]:
+            case Step(kind="list", expression=Unary("&", Name(name))):
+                heads.append(name)
+            case _:
+                return ()
+    return () if probe.roots else tuple(heads)
 
 
 class ProbeSource(Protocol):

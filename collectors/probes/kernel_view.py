@@ -94,7 +94,7 @@ class KernelView:
 
     def _read_module_symbols(self, module: str) -> dict[str, int]:
         address = (self.modules or {}).get(module)
-        types = self.kernel_btf()
+        types = self.kernel_btf() if address is not None else None
         if address is None or types is None:
             return {}
         try:
@@ -154,8 +154,8 @@ class KernelView:
         return self._module_btf[module]
 
     def _read_module_btf(self, module: str) -> Btf | None:
-        base, address = self.kernel_btf(), (self.modules or {}).get(module)
-        head = self.kernel_symbol("btf_modules")
+        address, head = (self.modules or {}).get(module), self.kernel_symbol("btf_modules")
+        base = self.kernel_btf() if address is not None and head is not None else None
         if base is None or address is None or head is None:
             return None
         entry, btf = base.find("struct btf_module"), base.find("struct btf")

@@ -16,6 +16,7 @@ from kbmatch.collectors.probes.value import NOT_IN_DUMP, Unknown
 from kbmatch.collectors.types.catalogue import TypeCatalogue, TypeSource, UnknownType
 from kbmatch.collectors.types.laid_out import LayoutTypes, ProbeLayouts
 from kbmatch.collectors.types.model import Struct
+from kbmatch.engine.errors import MemoryUnavailable
 from kbmatch.engine.incident import Note, ProbeState, StateRecord
 from kbmatch.engine.probe import Probe, ProbeHead, ProbeSource
 from kbmatch.engine.signature import Signature
@@ -56,7 +57,12 @@ def run_probes(
     run = ProbeRun(events)
     fatal = next((e for e in events if e.fatal), events[0] if events else None)
     kinds = {event.kind for event in events}
-    heads = [head for head in source.probe_heads() if not head.kinds or kinds & set(head.kinds)]
+    stood = {event.symbol for event in events}
+    heads = [
+        head
+        for head in source.probe_heads()
+        if (not head.kinds or kinds & set(head.kinds)) and (not head.functions or stood & set(head.functions))
+    ]
     if not heads:
         return run
     told: dict[str, int] = {}
@@ -68,7 +74,7 @@ def run_probes(
         told = _told(fatal)
     view = KernelView(dump, memory, sorted({name for head in heads for name in head.symbols}), told)
     for head in heads:
-        if _applies(head, view, fatal) and (probe := source.probe(head.id)) is not None:
+        if _applies(head, view, fatal) and not _is_empty(head, view) and (probe := source.probe(head.id)) is not None:
             state = _run(probe, dump, view, source, fatal, debuginfo)
             if not state.records and state.why == NOTHING:
                 continue  # a driver that is built in but has no device is no news
@@ -100,6 +106,19 @@ def _applies(probe: ProbeHead, view: KernelView, event: Signature | None) -> boo
     if modules is None and event is not None:
         return probe.module in {event.module, *(frame.module for frame in event.trace)}
     return any(view.kernel_symbol(name) is not None for name in probe.guards)
+
+
+def _is_empty(head: ProbeHead, view: KernelView) -> bool:
+    """Whether all lists that the probe's walks begin with are empty: then no types need to be read."""
+    symbols = view.symbols_of(head.module)
+    for name in head.lists:
+        address = symbols.address(name)
+        try:
+            if address is None or view.memory.read_u64(address) != address:
+                return False
+        except MemoryUnavailable:
+            return False
+    return bool(head.lists)
 
 
 def _run(

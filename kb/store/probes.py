@@ -39,7 +39,7 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 
 _KEYS = (
     "format", "id", "module", "record-type", "variable", "roots", "record", "pointers", "layouts", "kinds",
-    "register-records", "sentence", "uses",
+    "register-records", "sentence", "uses", "functions",
 )  # fmt: skip
 _REQUIRED = ("format", "id", "module", "record-type", "variable", "roots", "record")
 _EACH = {"net_devices": "net-devices", "cpus": "cpus"}
@@ -73,6 +73,7 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
         kinds=tuple(reader.texts("kinds")),
         sentence=reader.text("sentence"),
         uses=reader.texts("uses"),
+        functions=reader.texts("functions"),
     )
     for name in re.findall(r"\{(.*?)\}", probe.sentence or ""):
         if name not in {item.name for item in probe.record}:
