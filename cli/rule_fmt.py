@@ -12,7 +12,6 @@ from pathlib import Path
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.kb.authoring.case_files import path_of_test
 from kbmatch.kb.authoring.checking import rule_files
-from kbmatch.kb.authoring.formatting import format_file
 
 DESCRIPTIONS = {
     "fmt": """\
@@ -30,6 +29,8 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Format. Exit status: 0, or 1 with --check or --diff if a file is not in the format; 2 if one cannot be read."""
+    from kbmatch.kb.authoring.formatting import format_file  # PyYAML and all
+
     changed = 0
     problems: list[Diagnostic] = []
     files = _with_tests(options.paths or [Path()])

@@ -14,10 +14,6 @@ from kbmatch.cli.input import add_input_options, input_options, read_incident
 from kbmatch.cli.options import add_knowledge_options, knowledge_of
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.errors import InputError
-from kbmatch.kb.authoring.case_files import path_of_test
-from kbmatch.kb.authoring.drafting import draft
-from kbmatch.kb.authoring.formatting import format_text, schema_for
-from kbmatch.kb.authoring.lint import Tables, lint_file
 from kbmatch.kb.store.files import SHIPPED
 
 DESCRIPTIONS = {
@@ -42,6 +38,11 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the two files. Exit status: 0, or 2 if nothing can be drafted or a file is there already."""
+    from kbmatch.kb.authoring.case_files import path_of_test
+    from kbmatch.kb.authoring.drafting import draft
+    from kbmatch.kb.authoring.formatting import format_text, schema_for
+    from kbmatch.kb.authoring.lint import Tables, lint_file
+
     knowledge = knowledge_of(options)
     with input_options(options) as how:
         incident = read_incident(options.files, knowledge, how)

@@ -160,11 +160,8 @@ def _attach(root: _Slot, lines: list[str]) -> list[str]:
             continue
         # a block collection ends where its last child does: the comment is the child's
         ended = [slot for slot in slots if slot.end[0] == line and slot.end[1] <= column and not _is_block(slot)]
-        here = [slot for slot in ended if slot.start[0] == line]
-        if here:
-            _add_tail(here[0], text)
-        elif ended:
-            _add_tail(max(ended, key=lambda slot: (slot.start[0], -slot.start[1])), text)
+        if ended:
+            _add_tail(_outermost_last(ended), text)
         else:
             opened = [slot for slot in slots if slot.start[0] == line]
             if opened:
@@ -183,6 +180,15 @@ def _block_above(slots: list[_Slot], line: int, column: int, owner: _Slot | None
         return None
     over = [slot for slot in slots if slot.end[0] < line and slot.column <= column]
     return max(over, key=lambda slot: (slot.end, slot.column), default=None) if column > 0 else None
+
+
+def _outermost_last(ended: list[_Slot]) -> _Slot:
+    """Of slots in document order, the last one that lies in no other of them."""
+    top = ended[0]
+    for slot in ended[1:]:
+        if slot.start >= top.end:
+            top = slot
+    return top
 
 
 def _is_block(slot: _Slot) -> bool:
@@ -231,7 +237,7 @@ def _value(slot: _Slot, head: str, indent: int, path: tuple[str, ...]) -> list[s
                 *([" " * indent + tail.strip()] * bool(tail)),
             ]
         return [f"{head} {_scalar(node, path[-1])}".rstrip() + tail]
-    flow = _flow(node, path[-1])
+    flow = _flow(node, path[-1], path)
     fits = len(head) + 1 + len(flow) <= WIDTH
     if not slot.children or (node.flow_style and fits and not slot.commented and not slot.beside_key):  # type: ignore[attr-defined]
         return [f"{head} {flow}{tail}"]
@@ -256,15 +262,16 @@ def _sequence(slot: _Slot, indent: int, path: tuple[str, ...]) -> list[str]:
     return written
 
 
-def _flow(node: yaml.Node, key: str) -> str:
+def _flow(node: yaml.Node, key: str, path: tuple[str, ...]) -> str:
     if isinstance(node, yaml.MappingNode):
         parts = []
-        for name, value in node.value:
+        rank = {name: number for number, name in enumerate(_ORDER.get(path, ()))}
+        for name, value in sorted(node.value, key=lambda entry: rank.get(str(entry[0].value), len(rank))):
             shown = _quoted(name.value) if name.style else name.value
-            parts.append(f"{shown}: {_flow(value, str(name.value))}")
+            parts.append(f"{shown}: {_flow(value, str(name.value), (*path, str(name.value)))}")
         return "{" + ", ".join(parts) + "}"
     if isinstance(node, yaml.SequenceNode):
-        return "[" + ", ".join(_flow(item, key) for item in node.value) + "]"
+        return "[" + ", ".join(_flow(item, key, path) for item in node.value) + "]"
     assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, key)
 

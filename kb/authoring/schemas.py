@@ -15,6 +15,7 @@ from kbmatch.engine.facts import FACTS, Fact
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
 from kbmatch.engine.rule import ACTIONS, CLASSES, SEVERITIES, STATUSES
 from kbmatch.kb.authoring import case_files
+from kbmatch.kb.store import probes
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 Schema = dict[str, Any]
@@ -226,8 +227,10 @@ def probe_schema() -> Schema:
         "each": {"enum": ["net_devices", "cpus"]}, "list": expression, "of": _TEXT, "member": _TEXT,
         "array": expression, "count": expression, "value": expression, "as": _TEXT, "where": expression,
     }  # fmt: skip
+    # steps of a walk have more forms than a schema needs to know: lint checks them
+    open_step = {"type": "object", "properties": step, "additionalProperties": {"type": ["string", "integer"]}}
     root = _object(
-        {**step, "registers": registers, "yields": expression, "walk": {"type": "array", "items": _object(step)}},
+        {**step, "registers": registers, "yields": expression, "walk": {"type": "array", "items": open_step}},
         ("yields",),
     )
     field = {
@@ -257,6 +260,7 @@ def probe_schema() -> Schema:
         "register-records": {"type": "array", "items": by_registers},
     }  # fmt: skip
     required = ("format", "id", "module", "record-type", "variable", "roots", "record")
+    values = {key: values.get(key, {}) for key in probes._KEYS}
     return _document("a probe of kbmatch", _object(values, required))
 
 
