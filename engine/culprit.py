@@ -19,9 +19,9 @@ from kbmatch.engine.symbols import strip_decorations
 class HelperFrames:
     """Names that carry no blame. Each text is one regular expression for whole, undecorated function names.
 
-    `common` holds for every kind; `common_by_initial` is the same, by the letter that a name begins with, so that little
-    of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions` (by kind too) takes away from both.
-    `dispatchers` are functions that call other people's work (a system call, a softirq loop); for the kinds of
+    `common` holds for every kind; `common_by_initial` is the same, by the letter that a name begins with, so that
+    little of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions` (by kind too)
+    takes away from both. `dispatchers` are functions that call other people's work (a system call, a softirq loop); for the kinds of
     `stall_kinds`, and for events whose message contains `stall_messages`, the function that the innermost dispatcher
     called is blamed, because such a report catches a looping CPU at a random depth; `outer_dispatchers` count where
     no other dispatched. `families` maps the name that a
@@ -93,13 +93,14 @@ def _called_by_dispatcher(kind: str, helpers: HelperFrames, frames: Sequence[Fra
 def culprit_of(event: Signature, helpers: HelperFrames) -> Culprit | None:
     """The first function of `event`, from where the CPU stood down its trace, that is no helper; None without one.
 
+    Where lockdep reports a lock taken by a helper, whoever took the lock already held comes before the trace.
     Frames marked "?" are leftovers on the stack and are asked only if no reliable frame answers.
     """
     frames = event.trace
     if not frames and event.tasks:
         frames = event.tasks[0].trace
     top = [Frame(event.symbol, event.printed or "", module=event.module)] if event.symbol else []
-    reliable = [*top, *(f for f in frames if f.reliable)]
+    reliable = [*top, *event.locks, *(f for f in frames if f.reliable)]
     if helpers.is_stall(event):
         blamed = _called_by_dispatcher(event.kind, helpers, reliable)
         if blamed:

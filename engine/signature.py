@@ -69,8 +69,8 @@ class Signature:
     The facts of one crash event.
 
     `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head.
-    `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:".
-    These three are no part of the JSON contract.
+    `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:", `locks`
+    where lockdep says that the locks already held were taken. These four are no part of the JSON contract.
     """
 
     kind: str
@@ -100,3 +100,4 @@ class Signature:
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
     text: tuple[str, ...] | None = field(default=None, compare=False)
     modules: tuple[str, ...] | None = field(default=None, compare=False)
+    locks: tuple[Frame, ...] = field(default=(), compare=False)

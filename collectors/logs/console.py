@@ -163,7 +163,7 @@ def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
     return b"".join(parts)
 
 
-_TORN = lazy(rb"RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
+_TORN = lazy(rb"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
 
 
 def _reading(scanner: _Scanner) -> LogReading:

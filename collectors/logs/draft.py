@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kbmatch.collectors.logs.header import CpuLine
 from kbmatch.collectors.logs.heads import Match
 from kbmatch.collectors.logs.lines import Line
@@ -62,19 +60,19 @@ OOPS_KINDS = frozenset(
 MARKERLESS = frozenset(["kasan", "kcsan", "kfence", "kmsan", "memory-leak", "hung-task"])
 
 
-@dataclass(slots=True)
 class TraceSection:
-    """Frames under one trace header, with the CPU line and the counter lines that stand before them."""
+    """Frames under one trace header (with their stack marks and lines), the CPU and the counter lines among them."""
 
-    frames: list[Frame] = field(default_factory=list)
-    marks: list[str | None] = field(default_factory=list)
-    cuts: list[tuple[int, Where]] = field(default_factory=list)
-    cpu: int | None = None
-    aside: bool = False
-    fresh: bool = True
+    def __init__(self, cpu: int | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.numbers: list[int] = []
+        self.marks: list[str | None] = []
+        self.cuts: list[tuple[int, Where]] = []
+        self.cpu = cpu
+        self.aside = False
+        self.fresh = True
 
 
-@dataclass(slots=True)
 class Draft:
     """A report while its lines come in.
 
@@ -82,23 +80,26 @@ class Draft:
     kernels and pasted texts it stands in. `bodied`, `traced`, `ended`: registers or frames, a trace header, the "end
     trace" line were seen; `told` counts the lines up to the last that said something, `closed` keeps it from taking
     more. `dropped` lines were too many, `lost` ones the console lost, `mixed` with another report, `torn`: no head.
+    `inside` is the stall's report into which this one broke, on the same CPU: it shows where the stalled CPU stood.
     """
 
-    heads: list[tuple[Match, Line]]
-    boot: int = 0
-    lines: list[Line] = field(default_factory=list)
-    panics: list[tuple[Match, Line]] = field(default_factory=list)
-    bodied: bool = False
-    traced: bool = False
-    ended: bool = False
-    nth: int | None = None
-    dropped: int = 0
-    told: int = 0
-    closed: bool = False
-    torn: bool = False
-    mixed: bool = False
-    lost: int = 0
-    excerpt: int = 0
+    def __init__(self, heads: list[tuple[Match, Line]], boot: int = 0, excerpt: int = 0) -> None:
+        self.heads = heads
+        self.boot = boot
+        self.excerpt = excerpt
+        self.lines: list[Line] = []
+        self.panics: list[tuple[Match, Line]] = []
+        self.bodied = False
+        self.traced = False
+        self.ended = False
+        self.nth: int | None = None
+        self.dropped = 0
+        self.told = 0
+        self.closed = False
+        self.torn = False
+        self.mixed = False
+        self.lost = 0
+        self.inside: Draft | None = None
 
     @property
     def strongest(self) -> tuple[Match, Line]:
@@ -116,25 +117,30 @@ class Draft:
         return self.strongest[0].head.kind
 
 
-@dataclass(slots=True)
 class Body:
-    """What the lines of a report say, before it is decided what matters."""
+    """What the lines of a report say, before it is decided what matters.
 
-    sections: list[TraceSection] = field(default_factory=list)
-    where: Where | None = None
-    source_line: str | None = None
-    registers: dict[str, int | None] = field(default_factory=dict)
-    code: str | None = None
-    cpu_line: CpuLine | None = None
-    release_line: CpuLine | None = None
-    first_cpu: int | None = None
-    hardware: str | None = None
-    access: str | None = None
-    address: int | None = None
-    last_cr2: int | None = None
-    task: tuple[str, int] | None = None
-    modules: str = ""
-    lock_at: str | None = None
-    arch: str | None = None
-    caller: str | None = None
-    kaslr_offset: int | None = None
+    `lines` tells on which line (1-based) a fact stood, by Signature's field names.
+    """
+
+    def __init__(self) -> None:
+        self.sections: list[TraceSection] = []
+        self.where: Where | None = None
+        self.source_line: str | None = None
+        self.registers: dict[str, int | None] = {}
+        self.code: str | None = None
+        self.cpu_line: CpuLine | None = None
+        self.release_line: CpuLine | None = None
+        self.first_cpu: int | None = None
+        self.hardware: str | None = None
+        self.access: str | None = None
+        self.address: int | None = None
+        self.last_cr2: int | None = None
+        self.task: tuple[str, int] | None = None
+        self.modules = ""
+        self.lock_at: str | None = None
+        self.locks_held: list[Frame] = []
+        self.arch: str | None = None
+        self.caller: str | None = None
+        self.kaslr_offset: int | None = None
+        self.lines: dict[str, int] = {}

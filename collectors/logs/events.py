@@ -9,14 +9,15 @@ from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
-from kbmatch.collectors.logs.report import read_body
+from kbmatch.collectors.logs.report import FAULT_REGISTERS, read_body
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.patterns import lazy
-from kbmatch.engine.signature import Frame, Instruction, Signature
+from kbmatch.engine.signature import Instruction, Signature
 from kbmatch.engine.symbols import parse_location
 
+_STALLS = frozenset(("rcu-stall", "soft-lockup", "hard-lockup", "workqueue-stall"))
 _FAULTS = frozenset(("null-deref", "page-fault"))
 _DECODABLE = ("x86_64", "i386", "arm64")
 _WHERE_SOURCE = lazy(r"\(([^()\s]+:\d+)[^)]*\)|\s([\w./+-]+\.[chSs]:\d+)\b")
@@ -48,10 +49,14 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     kind = match.head.kind
     if kind == "panic":
         kind = reason_kind(groups.get("reason", ""))
-    frames, marks, cut = chosen_section(body, kind)
-    printed, address_of_ip = _place(draft, body, groups, frames, cut, kind)
+    frames, marks, trace_line, cut = chosen_section(body, kind)
+    if cut is not None and body.where is not None and cut.printed != body.where.printed and kind in _STALLS:
+        # a WARNING broke into the stall's report: the registers read first are its own
+        body.where, body.registers, body.code = cut, {}, None
+        body.lines = {"symbol": trace_line or line.number}
+    printed, address_of_ip, place_line = _place(draft, body, kind)
     symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
-    address = _address(body, groups, kind)
+    address, address_line = _address(body, groups, kind)
     kind = _refined(kind, draft, body, groups, address)
     access = _access(body, groups, kind, event_arch(body))
     registers: dict[str, int | None] = {}
@@ -82,6 +87,16 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
             marks = [None] * len(frames)
             top = next((f for f in frames if f.reliable), frames[0])
             printed, symbol, offset, size, module = top.printed, top.symbol, top.offset, top.size, top.module
+    lines = {
+        "symbol": place_line,
+        "address": address_line,
+        "access": body.lines.get("access"),
+        "code": body.lines.get("code"),
+        "instruction": body.lines.get("code"),
+        "registers": body.lines.get("registers"),
+        "trace": trace_line,
+        "source_line": body.lines.get("source_line"),
+    }
     event = Signature(
         kind=kind,
         message=line.text,
@@ -104,8 +119,10 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         source_line=_source(groups, printed, body),
         tasks=tasks,
         trace=tuple(frames),
+        lines={name: number for name, number in lines.items() if number not in (None, line.number)},
         text=tuple(dict.fromkeys(one.text for one in _own_lines(draft))),
         modules=_module_names(body.modules),
+        locks=tuple(body.locks_held),
     )
     return event, body
 
@@ -147,29 +164,27 @@ def _int(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _place(
-    draft: Draft, body: Body, groups: dict[str, str], frames: list[Frame], cut: object, kind: str
-) -> tuple[str | None, int | None]:
-    """(printed location, address if printed) of where the CPU stood."""
+def _place(draft: Draft, body: Body, kind: str) -> tuple[str | None, int | None, int | None]:
+    """(printed location, address if printed, line) of where the CPU stood."""
     where = body.where
     address = where.address if where else None
     if kind == "lockdep" and draft.strongest[0].head.kind == "lockdep":
-        return body.lock_at, address
-    for match, _ in reversed(draft.heads):
+        return body.lock_at, address, body.lines.get("symbol")
+    for match, line in reversed(draft.heads):
         printed = match.groups.get("printed")
         if printed and "+0x" in printed:
-            return _trimmed(printed), address
+            return _trimmed(printed), address, line.number
     if where is not None and where.printed:
-        return _trimmed(where.printed), address
-    for text in [m.groups.get("reason", "") for m, _ in [*draft.heads, *draft.panics]]:
-        protector = _PROTECTOR.match(text)
+        return _trimmed(where.printed), address, body.lines.get("symbol")
+    for match, line in [*draft.heads, *draft.panics]:
+        protector = _PROTECTOR.match(match.groups.get("reason", ""))
         if protector and not re.fullmatch(r"(?:0x)?[0-9a-f]{8,16}", protector["printed"]):
-            return _trimmed(protector["printed"]), address
-    for match, _ in reversed(draft.heads):
+            return _trimmed(protector["printed"]), address, line.number
+    for match, line in reversed(draft.heads):
         printed = match.groups.get("printed")
         if printed and re.match(r"[A-Za-z_][\w.]*(?: \(|$|\s)", printed):
-            return _trimmed(printed), address
-    return None, address
+            return _trimmed(printed), address, line.number
+    return None, address, None
 
 
 def _trimmed(printed: str) -> str:
@@ -180,20 +195,21 @@ def _trimmed(printed: str) -> str:
     return printed.removesuffix("()").strip()
 
 
-def _address(body: Body, groups: dict[str, str], kind: str) -> int | None:
+def _address(body: Body, groups: dict[str, str], kind: str) -> tuple[int | None, int | None]:
+    """(faulting address, its line if that is not the head's)."""
     given = groups.get("address")
     if given is not None:
-        return 0 if given == "(null)" else int(given, 16) & 0xFFFFFFFFFFFFFFFF
+        return (0 if given == "(null)" else int(given, 16) & 0xFFFFFFFFFFFFFFFF), None
     if body.address is not None:
-        return body.address
+        return body.address, body.lines.get("address")
     if kind in _FAULTS or kind in ("stack-overflow", "double-fault"):
         if body.last_cr2 is not None:
-            return body.last_cr2
-        for name in ("cr2", "dar", "badaddr"):
+            return body.last_cr2, body.lines.get("last_cr2")
+        for name in FAULT_REGISTERS:
             value = body.registers.get(name)
             if value is not None:
-                return value
-    return None
+                return value, body.lines.get(name)
+    return None, None
 
 
 def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], address: int | None) -> str:

@@ -50,7 +50,7 @@ _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
 _TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
-_LOST = Head("other", "report", 1, (), _TORN_HEAD)
+_LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
@@ -151,6 +151,8 @@ class Grouper:
             draft.dropped += 1
             return
         draft.lines.append(line)
+        if draft.inside is not None and len(draft.inside.lines) < _LINES:
+            draft.inside.lines.append(line)
         if _BODY.match(text):
             draft.bodied = True
             draft.told = len(draft.lines)
@@ -190,6 +192,11 @@ class Grouper:
         nth = match.groups.get("nth")
         draft.nth = int(nth) if nth else None
         self.drafts.append(draft)
+        around = self._open.get(line.caller) or self._last
+        if match.head.role == "warn" and around is not None and around.kind == "rcu-stall" and not around.bodied:
+            last = around.heads[-1][1]
+            if line.number - last.number <= _NEAR and _soon(last, line, 1) and last.caller == line.caller:
+                draft.inside = around
         self._before = self._last
         if len(self._open) >= _OPEN:
             self._open.pop(next(iter(self._open)))
@@ -260,7 +267,9 @@ class Grouper:
             return near and _soon(last, line, 5) and all(r in ("lead", "warn") for r in roles)
         if role == "warn":
             # decoded logs repeat the line for each inlined level
-            return (near and _soon(last, line, 5) and all(r == "lead" for r in roles)) or ("warn" in roles and _same_cpu(match, draft))
+            return (near and _soon(last, line, 5) and all(r == "lead" for r in roles)) or (
+                "warn" in roles and _same_cpu(match, draft)
+            )
         if kind == draft.kind and kind in _REPEATED:
             return near
         return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
-from kbmatch.collectors.logs.head_table import TABLE
+from kbmatch.collectors.logs.head_table import PARTS, TABLE
 from kbmatch.engine.patterns import lazy
 
 
@@ -15,19 +16,22 @@ class Head(NamedTuple):
     `role`: "lead" is followed by a die line or a WARNING of the same crash; "die" is the `[#1]` line; "warn" a WARNING;
     "report" stands alone; "more" only adds to an open report of its kind; "hint" begins a report only where its real
     head is missing; "panic" ends the kernel. `rank`: the strongest head of a report names its kind.
-    `needles`: a line without any of these texts is no such head.
     """
 
     kind: str
     role: str
     rank: int
-    needles: tuple[str, ...]
     pattern: re.Pattern[str]
 
 
-HEADS: tuple[Head, ...] = tuple(
-    [Head(kind, role, rank, (n,) if isinstance(n, str) else n, lazy(text)) for kind, role, rank, n, text in TABLE]
-)
+@cache
+def head_at(row: int) -> Head:
+    """The head of one row of the table; its pattern is compiled when it is first asked for."""
+    kind, role, rank, _, text = TABLE[row]
+    for name, part in PARTS:
+        text = text.replace(name, part)
+    return Head(kind, role, rank, re.compile(text))
+
 
 _MAYBE = lazy(
     r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|PANIC|corruption|usercopy|refcount_t: |"
@@ -49,11 +53,10 @@ def match_head(text: str) -> Match | None:
     """The head that `text` (a line without prefixes) is, or None. The first row of the table that fits decides."""
     if not _MAYBE.search(text):
         return None
-    for head in HEADS:
-        for needle in head.needles:
-            if needle in text:
-                found = head.pattern.match(text)
-                if found:
-                    return Match(head, {k: v for k, v in found.groupdict().items() if v is not None})
-                break
+    for row, (_, _, _, needles, _) in enumerate(TABLE):
+        if needles in text if isinstance(needles, str) else any(needle in text for needle in needles):
+            head = head_at(row)
+            found = head.pattern.match(text)
+            if found:
+                return Match(head, {k: v for k, v in found.groupdict().items() if v is not None})
     return None

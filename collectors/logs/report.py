@@ -14,7 +14,7 @@ from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_releas
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
-from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
+from kbmatch.collectors.logs.trace import frame_of, parse_frame, starts_side_report, starts_trace
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 
@@ -28,6 +28,9 @@ _ACCESS = lazy(
 _ACCESS_OLD = lazy(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
 _PF = lazy(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
 _MAX_FRAMES = 256
+FAULT_REGISTERS = ("cr2", "dar", "badaddr")
+"""Registers that hold the faulting address: x86, powerpc, riscv."""
+_HELD = ("already holding lock:", "already holding:")
 
 
 _ARCH_OF_COUNTER = (
@@ -74,12 +77,15 @@ class _Reader:
         self.code_open = False
         self.aside = False
         self.lock_next = False
+        self.lock_held = False
+        self.number = 0
 
     def feed(self, line: Line) -> None:
         """Take the report's next line."""
         text = line.text
         if not text:
             return
+        self.number = line.number
         body = self.body
         if self.code_open:
             self.code_open = False
@@ -109,7 +115,7 @@ class _Reader:
         if where is not None:
             self._counter(text, where)
             return
-        self._other(text, line)
+        self._other(text)
 
     def _start_trace(self, text: str) -> None:
         self.side = False
@@ -157,8 +163,10 @@ class _Reader:
             if len(section.frames) < _MAX_FRAMES:
                 section.frames.append(frame)
                 section.marks.append(self.mark)
+                section.numbers.append(self.number)
                 if source and self.body.source_line is None and frame.reliable and frame.offset is not None:
                     self.body.source_line = source if self.kind in ("kasan", "kmsan") else None
+                    self.body.lines["source_line"] = self.number
 
     def _cpu_line(self, text: str) -> bool:
         cpu = parse_cpu_line(text)
@@ -205,6 +213,7 @@ class _Reader:
         inline = body.where is not None and "+0x" not in (body.where.printed or "") and not body.registers
         if body.where is None or (inline and "+0x" in (where.printed or "")):
             body.where = where
+            body.lines["symbol"] = self.number
         elif body.where.printed is None and where.printed and not self.block_done:
             body.where = Where(where.printed, body.where.address or where.address, False)
         elif body.where.printed and not self.block_done and body.where.address is None and where.address is not None:
@@ -212,11 +221,12 @@ class _Reader:
         elif body.registers and (text.startswith(("RIP: 0", "EIP: 0")) or where.final):
             self.block_done = True
 
-    def _other(self, text: str, line: Line) -> None:
+    def _other(self, text: str) -> None:
         body = self.body
         if text.startswith("CR2: "):
             pairs = register_pairs(text)
             if "cr3" not in pairs:
+                body.lines["last_cr2"] = self.number
                 body.last_cr2 = pairs.get("cr2", body.last_cr2)
                 return
         if text.startswith("Code:"):
@@ -224,12 +234,11 @@ class _Reader:
             return
         if text.startswith("Instruction dump:") and body.code is None:
             body.code, self.code_open = "", True
-            return
-        if text.startswith("Failing address: "):
-            self._s390_fault(text)
+            body.lines["code"] = self.number
             return
         if text.startswith("status: ") and "cause: " in text and body.access is None:
             body.access = _RISCV_CAUSE.get(register_pairs(text).get("cause", 0))
+            body.lines["access"] = self.number
         if text.startswith(("Modules linked in:", "Modules:")):
             body.modules += text[18:4000]
             return
@@ -248,20 +257,28 @@ class _Reader:
         if release is not None and body.release_line is None:
             body.release_line = release
             return
-        if self.user or self.block_done or self.kind not in TRAP_KINDS:
-            return
+        if not (self.user or self.block_done or self.kind not in TRAP_KINDS):
+            self._registers(text)
+
+    def _registers(self, text: str) -> None:
+        body = self.body
         pairs = register_pairs(text) if ": " in text or ":" in text else {}
         if not pairs and body.arch == "s390x":
             pairs = s390_registers(text, self.gpr)
             self.gpr += len(pairs)
         for name, value in pairs.items():
-            body.registers.setdefault(name, value)
+            if name not in body.registers:
+                body.registers[name] = value
+                body.lines.setdefault("registers", self.number)
+                if name in FAULT_REGISTERS:
+                    body.lines[name] = self.number
 
     def _s390_fault(self, text: str) -> None:
         """arch/s390/mm/fault.c: the page that failed, and the translation-exception id (FSI: bits 52, 53)."""
         match = re.match(r"Failing address: ([0-9a-f]{16})(?: TEID: ([0-9a-f]{16}))?", text)
         if match:
             self.body.address = int(match[1], 16)
+            self.body.lines["address"] = self.body.lines["access"] = self.number
             kind = int(match[2], 16) & 0xC00 if match[2] else 0
             self.body.access = {0x400: "write", 0x800: "read"}.get(kind, self.body.access)
 
@@ -272,6 +289,7 @@ class _Reader:
             code = match["code"].strip()
             if len(code) > 8:
                 body.code = code
+                body.lines["code"] = self.number
                 self.code_open = True
 
     def _details(self, text: str) -> bool:
@@ -282,28 +300,51 @@ class _Reader:
             if match and body.access is None:
                 got = match.groupdict()
                 body.access = got["verb"].lower()
+                body.lines["access"] = self.number
                 if got.get("addr"):
+                    body.lines["address"] = self.number
                     body.address = int(got["addr"], 16)
                 if got.get("comm"):
                     body.task = (got["comm"], int(got["pid"]))
                 return True
+        if text.startswith("Failing address: "):
+            self._s390_fault(text)
+            return True
         if text.startswith("#PF: "):
             match = _PF.match(text)
             if match:
                 body.access = {"read": "read", "write": "write"}.get(match["verb"], "exec")
+                body.lines["access"] = self.number
                 return True
-        if self.kind == "lockdep" and body.lock_at is None:
+        if self.kind == "lockdep":
+            return self._lock(text)
+        return False
+
+    def _lock(self, text: str) -> bool:
+        """Where lockdep says that a lock was taken: the one at hand, then those that the task already held."""
+        body = self.body
+        if body.lock_at is None:
             if _LOCK_NEXT.search(text):
                 self.lock_next = True
                 return False
             if text.startswith("last function: "):
                 body.lock_at = text[15:].strip()
+                body.lines["symbol"] = self.number
                 return True
             match = None
             if self.lock_next:
                 match = _LOCK_AT.match(text) if " at: " in text else _RELEASE_AT.match(text)
             if match:
                 body.lock_at = match["printed"].strip()
+                body.lines["symbol"] = self.number
+                return True
+        elif text.endswith(_HELD):
+            self.lock_held = True
+        elif self.lock_held:
+            self.lock_held = False
+            match = _LOCK_AT.match(text) if " at: " in text else None
+            if match and len(body.locks_held) < _MAX_FRAMES:
+                body.locks_held.append(frame_of(match["printed"].strip(), True))
                 return True
         return False
 

@@ -7,10 +7,7 @@ util-linux dmesg --json, Documentation/ABI/testing/dev-kmsg, Documentation/netwo
 
 from __future__ import annotations
 
-import html
-import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 
 from kbmatch.collectors.logs.lines import Line, printed_lines, split_line
@@ -78,6 +75,8 @@ def unpacked(data: bytes) -> bytes:
 
 
 def _inflated(body: bytes) -> bytes | None:
+    import zlib
+
     for window in (15, -15):
         try:
             return zlib.decompressobj(window).decompress(body, _UNPACKED)
@@ -127,6 +126,8 @@ _TEXT_KEYS = ("MESSAGE", "msg", "message", "log", "textPayload")
 
 def _json_lines(raw: bytes, first: int) -> Iterator[Line]:
     """Journal JSON (one object a line, pretty, server-sent or sequence) and dmesg --json."""
+    import json
+
     entry: dict[str, object] = {}
     number = first
     for number, piece in enumerate(raw.split(b"\n"), first):
@@ -286,6 +287,8 @@ _TAG = lazy(r"</?(?:p|pre|div|span|code|tt|td|tr|li|ul|b|i|em|font|a|body|html)(
 
 def _html_lines(raw: bytes, first: int) -> Iterator[Line]:
     """A log pasted as HTML: entities decoded, tags of markup dropped (stack marks like <IRQ> are none)."""
+    import html
+
     for number, piece in enumerate(raw.split(b"\n"), first):
         text = piece.decode("utf-8", "replace")
         for part in re.split(r"<br ?/?>", text) if "<br" in text else (text,):

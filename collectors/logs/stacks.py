@@ -7,6 +7,7 @@ marks), kernel/softirq.c.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from kbmatch.collectors.logs.draft import Body, TraceSection
 from kbmatch.collectors.logs.lines import Line
@@ -22,6 +23,9 @@ _ENTRY = lazy(
     r"|divide_error|"
     r"xen_hvm_callback_vector|xen_do_hypervisor_callback|xen_do_upcall|hyperv_callback_vector"
     r"|hv_stimer0_callback_vector"
+)
+_EXCEPTION = lazy(
+    r"(?:asm_)?exc_(?!nmi)\w+|\w*invalid_op|\w*page_fault|general_protection|error_entry|el1h?_(?:64_)?(?:sync|dbg)\w*"
 )
 _SOFTIRQ = frozenset(
     [
@@ -89,18 +93,28 @@ def _frame_count(lines: list[Line]) -> int:
     return sum(1 for line in lines if "+0x" in line.text and not line.text.startswith("?"))
 
 
-def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None], Where | None]:
-    """(frames, their stack marks, place) of the trace that tells the crash.
+class Told(NamedTuple):
+    """The trace that tells the crash: frames, their stack marks, the first one's line, the place above them."""
+
+    frames: list[Frame]
+    marks: list[str | None]
+    line: int | None = None
+    where: Where | None = None
+
+
+def chosen_section(body: Body, kind: str) -> Told:
+    """The trace that tells the crash.
 
     The first trace with a reliable frame counts. Where the report came through a trap (a WARNING that panics, a
     stall's timer tick), the frames before the interrupted place are the reporter's own and are left out.
     """
     wanted = [s for s in body.sections if any(f.reliable for f in s.frames)]
     best = next((s for s in wanted if not s.aside and _telling(s, kind)), None) or next(iter(wanted), None)
+    stalled = kind.endswith(("-stall", "-lockup"))
     if best is None:
         best = next((s for s in body.sections if s.frames), None)
     if best is None:
-        return [], [], None
+        return Told([], [])
     if kind in (
         "warning",
         "refcount",
@@ -115,8 +129,10 @@ def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None]
         for at, where in best.cuts if best.fresh else ():
             entry = next((f for f in reversed(best.frames[:at]) if f.reliable), None)
             if entry is not None and _ENTRY.fullmatch(entry.symbol):
-                return best.frames[at:], best.marks[at:], where
-        if kind.endswith(("-stall", "-lockup")) and best.fresh:
+                if stalled and _EXCEPTION.fullmatch(entry.symbol):
+                    continue  # a WARNING of the reporter's own
+                return _told(best, at, where)
+        if stalled and best.fresh:
             reported = False
             for at, frame in enumerate(best.frames):
                 reported = reported or _STALL_REPORTER.fullmatch(frame.symbol) is not None
@@ -124,8 +140,13 @@ def chosen_section(body: Body, kind: str) -> tuple[list[Frame], list[str | None]
                     later = at + 1
                     while later < len(best.frames) and _ENTRY.fullmatch(best.frames[later].symbol):
                         later += 1
-                    return best.frames[later:], best.marks[later:], None
-    return best.frames, best.marks, None
+                    return _told(best, later)
+    return _told(best, 0)
+
+
+def _told(section: TraceSection, at: int, where: Where | None = None) -> Told:
+    frames = section.frames[at:]
+    return Told(frames, section.marks[at:], section.numbers[at] if frames else None, where)
 
 
 _STALL_REPORTER = lazy(
