@@ -67,6 +67,8 @@ def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions |
         ) as dump:
             return _read_dump(dump, names[0], probes, options)
     (name,) = names
+    if "\0" in name:
+        raise UnreadableInput("a file name cannot hold a NUL character")
     if name != STDIN:
         try:
             is_folder = Path(name).is_dir()
@@ -78,17 +80,47 @@ def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions |
 
 
 def _collect_folder(folder: Path, probes: ProbeSource, options: CollectOptions) -> Incident:
-    from kbmatch.collectors.folder import crashes_in
+    from kbmatch.collectors.folder import crashes_in, pstore_records
 
+    crash = crashes_in(folder)
+    records = pstore_records(crash)
+    if len(records) > 1:
+        found = _collect_records(records, options)
+        return replace(
+            found, notes=(Note("info", f"newest crash in {folder}: {len(records)} records of pstore"), *found.notes)
+        )
     failed: list[Note] = []
-    for path in crashes_in(folder):
+    mute: Incident | None = None
+    for path in crash:
         try:
             found = _collect_file(str(path), probes, options)
         except InputError as error:
             failed.append(Note("warning", f"passed over: {error}"))
             continue
-        return replace(found, notes=(Note("info", f"newest crash in {folder}: {path}"), *failed, *found.notes))
+        found = replace(found, notes=(Note("info", f"newest crash in {folder}: {path}"), *failed, *found.notes))
+        if found.kernel.release is not None:
+            return found
+        # a dump in which the kernel was not found: the log beside it may say more
+        mute = mute or found
+    if mute is not None:
+        return mute
     raise UnreadableInput(f"{folder}: nothing in it can be read; " + "; ".join(note.text for note in failed))
+
+
+def _collect_records(records: Sequence[Path], options: CollectOptions) -> Incident:
+    """The records that pstore left of one crash, read as one log; their headers tell their order."""
+    from kbmatch.collectors.logs.console import read_log
+    from kbmatch.collectors.logs.sources import unpacked
+
+    try:
+        data = b"\n".join(unpacked(path.read_bytes()[:WHOLE_TEXT]) for path in records)
+    except OSError as error:
+        raise UnreadableInput(f"{error.filename}: {error.strerror}") from error
+    if options.keep_log is not None:
+        options.keep_log(data)
+    log = read_log(data)
+    source = Source(str(records[0].parent), "console", len(data))
+    return Incident(source, log.kernel, log.machine, log.events, notes=_notes_of(log, bool(data.strip())))
 
 
 def _collect_file(name: str, probes: ProbeSource, options: CollectOptions) -> Incident:

@@ -7,8 +7,9 @@ Layouts met in the field: /var/crash/ADDRESS-DATE/{vmcore,vmcore-dmesg.txt} (RHE
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def crashes_in(folder: Path) -> tuple[Path, ...]:
     beside = [item for item in found if item.path.parent == newest]
     beside.sort(key=lambda item: (not item.is_dump, -item.modified, item.path.name))
     return tuple(item.path for item in beside)
+
+
+def pstore_records(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of the files that are named like pstore's records of a crash: dmesg-BACKEND-ID (fs/pstore/inode.c)."""
+    return tuple(sorted(path for path in paths if re.match(r"dmesg-[a-z][a-z0-9_]*-\d+", path.name)))
 
 
 def _candidates(folder: Path) -> Iterator[_Candidate]:

@@ -38,8 +38,10 @@ def identify(head: bytes, size: int) -> str:
         return dump
     if _FREEZE.match(head):
         return "freeze"
-    if any(head.startswith(magic) for magic, _ in _MAGICS) or not is_text(head):
+    if any(head.startswith(magic) for magic, _ in _MAGICS):
         return "binary"
+    if not is_text(head):
+        return "console" if _is_packed_text(head) else "binary"
     return "transcript" if is_session(head) else "console"
 
 
@@ -49,7 +51,15 @@ def is_text(head: bytes) -> bool:
     if not sample:
         return True
     odd = sum(sample.count(byte) for byte in (*range(8), *range(14, 27), 28, 29, 30, 31))
-    return odd * 10 <= len(sample)
+    return odd * 20 <= len(sample)
+
+
+def _is_packed_text(head: bytes) -> bool:
+    """Whether the log reader can make text of it: UTF-16, a compressed record of pstore."""
+    from kbmatch.collectors.logs.sources import unpacked
+
+    plain = unpacked(head)
+    return plain is not head and bool(plain.strip()) and is_text(plain)
 
 
 def describe_binary(head: bytes) -> str:
