@@ -135,10 +135,12 @@ def _judge(rule: Rule, lookup: SceneLookup, index: int | None, products: Product
 
 
 def _score(signature: Explanation) -> float:
-    """The share of the leaves that hold; a scored leaf counts as much as it resembles."""
+    """The share of the leaves that hold; where a scored leaf holds, how much the crash resembles."""
     leaves = tuple(signature.leaves())
-    held = sum((leaf.score if leaf.score is not None else 1.0) for leaf in leaves if leaf.truth is Truth.TRUE)
-    return round(held / len(leaves), 4)
+    scores = [leaf.score for leaf in leaves if leaf.score is not None and leaf.truth is Truth.TRUE]
+    if scores:
+        return max(scores)
+    return round(sum(leaf.truth is Truth.TRUE for leaf in leaves) / len(leaves), 4)
 
 
 def _is_weak(signature: Explanation) -> bool:

@@ -70,7 +70,7 @@ def compatibility(one: str, other: str) -> float:
     if a == b:
         return _SAME_FAMILY.get(a, 0.8)
     if "other" in (a, b):
-        return 0.6
+        return 0.75  # the head is lost or of a sort of its own
     return _BETWEEN.get(frozenset((a, b)), 0.0)
 
 
@@ -136,6 +136,18 @@ class Face:
         for index, name in enumerate(self.sequence):
             found.setdefault(name.symbol, index)
         return found
+
+    def next_after(self, at: int, symbol: str, most: int) -> int | None:
+        """Where a function follows behind index `at`, with at most `most` whole frames between; None if it does not."""
+        between = 0
+        for index in range(at + 1, len(self.sequence)):
+            name = self.sequence[index]
+            if name.symbol == symbol:
+                return index
+            between += not name.inline
+            if between > most:
+                break
+        return None
 
     @cached_property
     def position(self) -> int:

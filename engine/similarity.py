@@ -30,7 +30,7 @@ _INNER = 0.28
 _HINT, _HINT_KINDS = 0.42, 0.5
 _WINDOW = 3
 _STALL_DEPTH = 16
-_RARE = 0.85
+_RARE, _TELLING = 0.85, 0.55
 _LONE = 0.45
 _CAPPED = LIKELY - 0.01
 HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
@@ -112,7 +112,7 @@ class Similar:
         shared = self._overlap(names)
         value += _OVERLAP * shared
         if whom == _BLAMED and following > 1:
-            kinds = kinds**0.5  # the same way to the same place: how it was noticed tells less
+            kinds = kinds**0.6  # the same way to the same place: how it was noticed tells less
         return self._guarded(face, value * kinds, whom, following, shared)
 
     def _mention(self, face: Face, kinds: float) -> float:
@@ -144,8 +144,7 @@ class Similar:
         """How many of the frames follow the blamed function in order, without long gaps, until one is missing."""
         at, found = start, 0
         for wanted in self.frames[:3]:
-            window = range(at + 1, min(len(face.sequence), at + _WINDOW + 2))
-            position = next((i for i in window if face.sequence[i].symbol == wanted), None)
+            position = face.next_after(at, wanted, _WINDOW)
             if position is None:
                 break
             at, found = position, found + 1
@@ -164,8 +163,11 @@ class Similar:
     def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
         if self.at is not None and face.at is not None and self.at != face.at and self.kind == face.kind:
             value *= 0.6  # another BUG or WARN of the same function or of a shared helper
-        if not self.frames:
+        several = len(set(self.blamed) & set(face.blamed)) > 1
+        if not several and not self._telling():
             value = min(value, _LONE)
+        if not several and not any(name in face.names for name in self._telling()):
+            value = min(value, _CAPPED)  # one function alone is no answer, however rare
         if self.alone:
             value = min(value, _CAPPED)
         if self.anchor and not self._anchored(face):
@@ -179,6 +181,11 @@ class Similar:
         if whom < _STALLED and following < 2:
             value = min(value, _CAPPED)
         return value
+
+    def _telling(self) -> list[str]:
+        """The callers that not every third crash has."""
+        weights = self.weights[1:] or (1.0,) * len(self.frames)
+        return [name for name, weight in zip(self.frames, weights, strict=False) if weight >= _TELLING]
 
     def _shares_rare(self, face: Face) -> bool:
         return any(w >= _RARE and f in face.names for f, w in zip(self.frames, self.weights[1:], strict=False))

@@ -34,7 +34,7 @@ _GENERIC_NAMES = frozenset(
     "input char misc platform class function gadget client server util utils debug mem memory page io init module hw sw dev "
     "amd intel nvidia broadcom qualcomm mediatek marvell realtek freescale video audio staging target iio adc dma".split()
 )
-_DISPATCHERS_END = re.compile(r"ret_from_\w+|entry_SYSCALL\w*|kthread|start_secondary|secondary_startup\w*|cpu_startup_entry")
+_DISPATCHERS_END = re.compile(r"_{0,3}(?:(?:x64|arm64|ia32|s390x?|riscv|se|do)_)?(?:compat_)?sys_\w+|x64_sys_call|ret_from_\w+|entry_SYSCALL\w*|kthread|start_secondary|secondary_startup\w*|cpu_startup_entry")
 
 
 def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
@@ -64,7 +64,7 @@ def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
     anchor = tuple(dict.fromkeys(name for face in faces for name in anchors(record.files, face)))[:6]
     foreign = not anchor and first_source(record.files).startswith(("drivers/", "sound/"))
     tier = "production"
-    if not crashes[0].frames or guessed or foreign or crashes[0].kind == "other":
+    if (not crashes[0].frames and len(crashes[0].blamed) < 2) or guessed or foreign or crashes[0].kind == "other":
         tier = "thin"
     elif all(crash.kind in SANITIZER_KINDS for crash in crashes):
         tier = "sanitizer"
@@ -92,7 +92,7 @@ def _mentioned(
 
 
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]{5,60}\b(?:\(\))?")
-_CALLED = re.compile(r"\b([a-z_][a-z0-9_]{5,60})\(\)")
+_CALLED = re.compile(r"\b([a-z_]+_[a-z0-9_]{3,60})\b(?!\+0x)")
 
 
 def _same(one: MinedCrash, other: MinedCrash) -> bool:

@@ -23,7 +23,7 @@ _BATCH = 400
 """Pairs asked for in one query; SQLite allows some 32,000 parameters, older ones 999."""
 
 
-_FUNCTIONS = frozenset(("symbol", "culprit", "frame"))
+_FUNCTIONS = frozenset(("symbol", "culprit", "frame", "task-frame"))
 _MOST_RESEMBLING = 200
 """Rules with scored leaves that are tried on one event; the bounds put the better ones first."""
 
