@@ -90,6 +90,7 @@ def compile_knowledge(
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
     active = 0
     seen: dict[str, str] = {}
+    claimed: set[str] = set()
     advisories = read_advisories(files.advisories, problems, digest)
     curated = ((str(path), node) for path, node in _documents(files.rules, problems, digest))
     mined = _mined(files.mined, problems, digest)
@@ -98,6 +99,9 @@ def compile_knowledge(
         rule = load_rule(node, problems, products, fields)
         if rule is None:
             continue
+        if rule.id in claimed:
+            continue  # a curated rule of the same CVE says more
+        claimed.update(alias.lower() for alias in rule.aliases if alias.lower() != rule.id)
         other = seen.get(rule.id) or taken(rule.id)
         if other is not None:
             message = f"rule {rule.id} stands already in {other}"
