@@ -1,4 +1,4 @@
-"""What the probes add to `kbmatch core`, and what a module's DWARF costs: python bench/probes.py DUMP... [--debuginfo FILE]
+"""What the probes add to `kbmatch core`, and what a module's DWARF costs: bench/probes.py DUMP... [--debuginfo FILE]
 
 Prints milliseconds, the best of five, of everything that reading a driver's state adds after the log was read: finding
 symbols and modules, BTF, roots, records. Bounds of issue 5: all probes under 300 ms; DWARF under 2 s once, nothing when

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("structs", metavar="STRUCT", nargs="+")
     parser.add_argument("--id", help="the layout's id (default: made of module and release)")
-    parser.add_argument("--release", metavar="RELEASE", help="the kernel release it is for, where the file does not tell")
+    parser.add_argument(
+        "--release", metavar="RELEASE", help="the kernel release it is for, where the file does not tell"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file (default: standard output)")
 
 

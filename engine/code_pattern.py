@@ -1,5 +1,4 @@
-"""
-Patterns over the bytes of an oops's Code: line: hex bytes, ?? for any byte, <..> around the one that faulted.
+"""Patterns over the bytes of an oops's Code: line: hex bytes, ?? for any byte, <..> around the one that faulted.
 
     41 0f b7 54 24 02 98 01 d0 3d 00 10 00 00 0f 87 ?? ?? ?? ?? <8b> 7b 2c 85 ff
 

@@ -1,5 +1,4 @@
-"""
-C expressions of probes, as trees of frozen values: what a probe reads, without code.
+"""C expressions of probes, as trees of frozen values: what a probe reads, without code.
 
 The store parses the text (pycparser); collectors evaluate the tree on memory or on what a transcript printed.
 Member access, dereference, index, address-of, casts, sizeof, offsetof, arithmetic, logic, comparison; no assignment,

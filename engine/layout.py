@@ -29,8 +29,7 @@ class LaidStruct:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """
-    Structs ("struct netfront_queue") of the kernels whose release fits one of `releases`, or with one of `build_ids`.
+    """Structs ("struct netfront_queue") of the kernels whose release fits one of `releases`, or of `build_ids`.
 
     A release is given in full, or with "*" for any run of characters.
     """

@@ -12,8 +12,7 @@ from kbmatch.engine.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class ProbeField:
-    """
-    One field of a record. `type` is "integer" or "text" (the expression yields a char pointer or array).
+    """One field of a record. `type` is "integer" or "text" (the expression yields a char pointer or array).
 
     With a `counter`, the value is how often `expression` is true in a row, the counter running from 0. `others` are
     tried in turn where `expression` is not known: kernels name members differently.
@@ -29,8 +28,7 @@ class ProbeField:
 
 @dataclass(frozen=True, slots=True)
 class RegisterRoot:
-    """
-    A register of the crashed context that may point into the record.
+    """A register of the crashed context that may point into the record.
 
     `registers` are names by architecture, `type_name` is what they point to ("struct napi_struct") and `member` the
     record's member that this is ("napi"; "" where it is the record itself). `where` is the guard: only a pointer `p`
@@ -47,8 +45,7 @@ class RegisterRoot:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """
-    One step of a walk: binds `variable` to one object after the other.
+    """One step of a walk: binds `variable` to one object after the other.
 
     `kind` is "net-devices" (all struct net_device of all namespaces), "list" (`expression` is a list_head, the
     elements are `type_name` with it as `member`), "array" (`count` elements of the array or pointer `expression`),
@@ -76,8 +73,7 @@ class WalkRoot:
 
 @dataclass(frozen=True, slots=True)
 class RegisterRecord:
-    """
-    A record read out of the register file alone, where there is no memory.
+    """A record read out of the register file alone, where there is no memory.
 
     Valid only for the code that `code` (a CodePattern's text with 24 or more known bytes) or `build_id` names, on
     `arch`, and if `where` holds, in whose expressions registers are unsigned 64-bit variables. `record` has the fields
@@ -102,15 +98,14 @@ class MemberLayout:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """
-    Reads records out of a driver's state.
+    """Reads records out of a driver's state.
 
     `module` is "" where what is read belongs to the kernel proper. `variable` is the name of the record in the fields'
     expressions and `type_name` its type. `layouts` are structs of a public ABI, whose members are the same in every
     kernel, and `pointers` tells what pointers in it point to. `kinds` are the crashes that it is read for (empty:
-    all), and `functions` those in which the CPU must have stood (empty: any). `uses` are other modules whose symbols and types it
-    needs. `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a clause of which a
-    value is not known is left out.
+    all), and `functions` those in which the CPU must have stood (empty: any). `uses` are other modules whose symbols
+    and types it needs. `sentence` says what a record means: clauses set apart by "; ", with {field} for values; a
+    clause of which a value is not known is left out.
     """
 
     id: str
@@ -154,8 +149,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class ProbeHead:
-    """
-    What tells whether a probe applies, without loading it.
+    """What tells whether a probe applies, without loading it.
 
     `symbols` are all kernel symbols that it names, `guards` those in its guards, `lists` the list heads by which its
     walks begin (empty if one begins otherwise): where all of them are empty there is nothing to read. `by_registers`

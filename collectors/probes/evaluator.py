@@ -1,5 +1,4 @@
-"""
-Evaluates a probe's C expressions on memory, with types, in three-valued logic and within bounds.
+"""Evaluates a probe's C expressions on memory, with types, in three-valued logic and within bounds.
 
 What cannot be known raises Unknown with the reason. `0 && unknown` is 0 and `1 || unknown` is 1, whichever side is
 unknown; all else of an unknown is unknown.

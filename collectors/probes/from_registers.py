@@ -1,5 +1,4 @@
-"""
-The register file as evidence, where there is no memory: a log shows the registers and the code around the fault.
+"""The register file as evidence, where there is no memory: a log shows the registers and the code around the fault.
 
 A probe says for which compiled code (or build id) its registers mean what; nothing is read where that does not fit.
 """
@@ -20,9 +19,7 @@ from kbmatch.engine.signature import Signature
 ORIGIN = "registers"
 
 
-def states_from_registers(
-    events: Iterable[Signature], kernel: Kernel, source: ProbeSource
-) -> dict[str, ProbeState]:
+def states_from_registers(events: Iterable[Signature], kernel: Kernel, source: ProbeSource) -> dict[str, ProbeState]:
     """State by probe id, as far as the registers of the fatal event tell. Never raises."""
     event = next((e for e in events if e.fatal), None)
     if event is None or event.code is None or not event.registers:
@@ -59,9 +56,7 @@ def _is_the_code(known: RegisterRecord, event: Signature, kernel: Kernel) -> boo
 
 
 def _read(known: RegisterRecord, event: Signature) -> StateRecord | None:
-    variables = {
-        name: Value(U64, value, register=name) for name, value in event.registers.items() if value is not None
-    }
+    variables = {name: Value(U64, value, register=name) for name, value in event.registers.items() if value is not None}
     evaluator = Evaluator(TypeCatalogue(()), None, None, Budget(10_000), variables)
     values: dict[str, int | str] = {}
     registers: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """What probes need to know of the crashed kernel: its symbols, its modules, its types, all read when first asked for.
 
 Sources: include/linux/module.h (struct module: its list follows an enum, its name follows the list, since 2.6;
-`kallsyms` since 4.5), kernel/bpf/btf.c (struct btf_module
-in the list btf_modules since 5.11; module.btf_data itself is NULL once the module runs), include/linux/elf.h (Elf64_Sym), kernel/module/kallsyms.c.
+`kallsyms` since 4.5), kernel/bpf/btf.c (struct btf_module in the list btf_modules since 5.11; module.btf_data itself is
+NULL once the module runs), include/linux/elf.h (Elf64_Sym), kernel/module/kallsyms.c.
 """
 
 from __future__ import annotations
@@ -219,5 +219,3 @@ class LazyBtf:
         """See TypeSource."""
         btf = (self._view.module_btf(self._module) if self._module else None) or self._view.kernel_btf()
         return None if btf is None else btf.find(name)
-
-

@@ -34,9 +34,7 @@ class Found:
         return [(address, register) for address, register in self.records.items() if register is not None]
 
 
-def find_records(
-    probe: Probe, evaluator: Evaluator, registers: Mapping[str, int | None], arch: str
-) -> Found:
+def find_records(probe: Probe, evaluator: Evaluator, registers: Mapping[str, int | None], arch: str) -> Found:
     """All records that the probe's roots lead to. Never raises."""
     found = Found()
     for root in probe.roots:

@@ -31,8 +31,7 @@ LACKING = "the types are not known"
 
 @dataclass(slots=True)
 class ProbeRun:
-    """
-    What the probes found: state by probe id, the events with what the stack adds to them, notes.
+    """What the probes found: state by probe id, the events with what the stack adds to them, notes.
 
     `lacking` are the probes that could not be run for want of types.
     """
@@ -82,6 +81,7 @@ def run_probes(
             if not state.records and (state.why or "").startswith(LACKING):
                 run.lacking |= {probe.id}
     if debuginfo is not None:
+        run.events = tuple(_with_line(event, dump, debuginfo) for event in run.events)
         debuginfo.save()
         run.notes += [Note("warning", text) for text in debuginfo.problems]
     return run
@@ -95,6 +95,15 @@ def _told(event: Signature) -> dict[str, int]:
         return {}
     # a piece that the compiler split off (.cold, .part) lies elsewhere
     return {event.symbol: rip - event.offset} if name in (event.symbol, "") or name.startswith("__dta_") else {}
+
+
+def _with_line(event: Signature, dump: Dump, debuginfo: DebugInfo) -> Signature:
+    """The event with its source line by DWARF, where the log shows none."""
+    name = (event.printed or "").split("+", 1)[0]
+    if event.source_line is not None or event.module is None or event.offset is None or not name:
+        return event
+    line = debuginfo.source_line(event.module, dump.kernel, name, event.offset)
+    return event if line is None else replace(event, source_line=line)
 
 
 def _applies(probe: ProbeHead, view: KernelView, event: Signature | None) -> bool:
@@ -193,4 +202,3 @@ def _lacking(probe: Probe, dump: Dump) -> str:
     release = dump.kernel.release or "this kernel"
     file = f"{probe.module.replace('_', '-')}.ko.debug" if probe.module else "vmlinux"
     return f"{LACKING} ({probe.type_name}): --debuginfo with {file} of {release} would help"
-

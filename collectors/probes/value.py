@@ -18,8 +18,7 @@ NOT_IN_DUMP = "not in this dump"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """
-    A value of a type: a `number` in hand, or an lvalue at `address` that has not been read.
+    """A value of a type: a `number` in hand, or an lvalue at `address` that has not been read.
 
     `bits` (first bit, width) makes the lvalue a bit field. `register` names the register that a number came from.
     """

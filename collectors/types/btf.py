@@ -160,7 +160,10 @@ class Btf:
         # An array of arrays nests; damaged data could make one its own element.
         seen = 0
         at = id_
-        while self._first_id <= at < self.end_id and self._words[self._starts[at - self._first_id] + 1] >> 24 & 0x1F == ARRAY:
+        while (
+            self._first_id <= at < self.end_id
+            and self._words[self._starts[at - self._first_id] + 1] >> 24 & 0x1F == ARRAY
+        ):
             at = self._words[self._starts[at - self._first_id] + 3]
             seen += 1
             if seen > 8:

@@ -25,23 +25,38 @@ class DebugInfo:
 
     def __init__(self, paths: Sequence[str | Path], fetch: Fetch | None = None) -> None:
         self.problems: list[str] = []
-        self._files = [FileTypes(path) for path in _files_of(paths)]
+        self._named = [FileTypes(Path(path)) for path in paths if not Path(path).is_dir()]
+        for file in self._named:
+            _ = file.release  # what cannot be read is an error now
+        self._below = [FileTypes(path) for name in paths if Path(name).is_dir() for path in _files_below(Path(name))]
         self._fetch = fetch
         self._fetched: dict[str, list[FileTypes]] = {}
 
     def sources(self, module: str, kernel: Kernel) -> list[TypeSource]:
         """Type sources for a module ("" = the kernel), its own files first; files of another release are left out."""
-        fitting = [file for file in (*self._files, *self._by_build_id(kernel)) if self._is_of(file, kernel)]
+        below = (file for file in self._below if file.module in (module, ""))
+        fitting = [file for file in (*self._named, *below, *self._by_build_id(kernel)) if self._is_of(file, kernel)]
         own = [file for file in fitting if file.module == module]
         return [*own, *(file for file in fitting if file.module != module)]
 
+    def source_line(self, module: str, kernel: Kernel, function: str, offset: int) -> str | None:
+        """ "file:line" of a place in a function, by the DWARF of the module's file ("" = the kernel's)."""
+        for file in (*self._named, *self._below, *self._by_build_id(kernel)):
+            if file.module == module and self._is_of(file, kernel):
+                return file.source_line(function, offset)
+        return None
+
     def save(self) -> None:
         """Keep what was read for the next run."""
-        for file in (*self._files, *(f for files in self._fetched.values() for f in files)):
+        for file in (*self._named, *self._below, *(f for files in self._fetched.values() for f in files)):
             file.save()
 
     def _is_of(self, file: FileTypes, kernel: Kernel) -> bool:
-        release, build_id = file.release, file.build_id
+        try:
+            release, build_id = file.release, file.build_id
+        except UnreadableInput as error:  # one of many below a folder
+            self.problems.append(str(error))
+            return False
         if release and kernel.release and release != kernel.release:
             why = f"it is of {release}, the dump of {kernel.release}"
         elif not file.module and build_id and kernel.build_id and build_id != kernel.build_id:
@@ -49,7 +64,7 @@ class DebugInfo:
         else:
             return True
         said = f"{file.path}: not used: {why}"
-        if said not in self.problems:
+        if file in self._named and said not in self.problems:  # a folder may hold many kernels
             self.problems.append(said)
         return False
 
@@ -69,22 +84,15 @@ class DebugInfo:
         return self._fetched[kernel.build_id]
 
 
-def _files_of(paths: Sequence[str | Path]) -> list[Path]:
-    found: list[Path] = []
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_debuginfo(p.name))
-            if not inside:
-                raise UnreadableInput(f"{path}: no vmlinux and no .ko or .debug file in this folder")
-            found += inside[:10_000]
-        else:
-            found.append(path)
-    return found
+def _files_below(folder: Path) -> list[Path]:
+    inside = sorted(p for p in folder.rglob("*") if _is_debuginfo(p.name) and p.is_file())
+    if not inside:
+        raise UnreadableInput(f"{folder}: no vmlinux and no .ko or .debug file in this folder")
+    return inside[:20_000]
 
 
 def _is_debuginfo(name: str) -> bool:
-    return name.endswith((".ko", ".ko.debug", ".debug", ".btf")) or name.startswith("vmlinux")
+    return name.endswith((".ko", ".ko.debug", ".btf")) or name.startswith("vmlinux")
 
 
 def module_name(path: Path) -> str:
@@ -103,17 +111,19 @@ class FileTypes:
         try:
             self._cache = TypeCache(path)
         except OSError as error:
-            raise UnreadableInput(f"{path}: {error.strerror}; --debuginfo names a vmlinux or a module's .ko file") from error
+            raise UnreadableInput(
+                f"{path}: {error.strerror}; --debuginfo names a vmlinux or a module's .ko file"
+            ) from error
         self._opened: TypeSource | None = None
         self._file: Any = None
         self._made: dict[str, CType | None] = {}
         self._types = TypeCatalogue([self])
-        if "release" not in self._cache.facts:
-            self._open()
 
     @property
     def release(self) -> str:
-        """The release that the module was built for, "" where the file does not tell."""
+        """The release that the module was built for, "" where the file does not tell. Raises UnreadableInput."""
+        if "release" not in self._cache.facts:
+            self._open()
         return self._cache.facts.get("release", "")
 
     @property
@@ -156,12 +166,35 @@ class FileTypes:
         except UnknownType:
             return VOID
 
-    def source_line(self, section_address: int) -> tuple[str, int] | None:
-        """File and line of an address in the file's own address space."""
+    def source_line(self, function: str, offset: int) -> str | None:
+        """ "file:line" of a place in a function of .text (or of a vmlinux), kept in the cache; None if not known."""
+        key = f"line {function}+{offset:x}"
+        if key not in self._cache.facts:
+            try:
+                found = self._source_line(function, offset)
+            except Exception:
+                found = None
+            self._cache.tell(key, found or "")
+        return self._cache.facts[key] or None
+
+    def _source_line(self, function: str, offset: int) -> str | None:
         from kbmatch.collectors.types.dwarf import DwarfTypes
 
-        opened = self._open()
-        return opened.source_line(section_address) if isinstance(opened, DwarfTypes) else None
+        self._open()
+        from elftools.elf.elffile import ELFFile
+
+        elf: Any = ELFFile(self._file)
+        table = elf.get_section_by_name(".symtab")
+        symbols = table.get_symbol_by_name(function) if table is not None else None
+        for symbol in symbols or ():
+            index = symbol["st_shndx"]
+            if not isinstance(index, int) or symbol["st_info"]["type"] != "STT_FUNC":
+                continue
+            if elf["e_type"] == "ET_REL" and elf.get_section(index).name != ".text":
+                continue  # every section of a module's file begins at 0
+            types = self._opened if isinstance(self._opened, DwarfTypes) else DwarfTypes(elf, self.path)
+            return types.source_line(symbol["st_value"] + offset)
+        return None
 
     def save(self) -> None:
         """Write the cache and close the file."""

@@ -15,7 +15,7 @@ from kbmatch.engine.errors import UnreadableInput
 
 Progress = Callable[[int, int], None]
 MAX_BYTES = 4 << 30
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16  # what a break costs
 _TIMEOUT = (10, 60)
 _BUILD_ID = re.compile(r"[0-9a-f]{8,128}")
 

@@ -10,8 +10,10 @@ supplements for the relocations R_X86_64_32, _64, R_AARCH64_ABS32, _ABS64.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from kbmatch.collectors.types.model import VOID, Array, CType, Enum, Function, I
 
 INDEXED = 16 << 20
 """Up to this size of .debug_info all top-level names are indexed."""
-MAX_CANDIDATES = 4096
+MAX_CANDIDATES = 20_000
+MAX_TAILS = 64
 MAX_ELEMENTS = 1 << 24
 _STRUCTS = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union", "DW_TAG_class_type": "struct"}
 _NAMED = {**_STRUCTS, "DW_TAG_enumeration_type": "enum", "DW_TAG_typedef": "", "DW_TAG_base_type": ""}
@@ -64,14 +67,14 @@ class DwarfTypes:
             else:
                 die = next(self._searched(name), None)
             return None if die is None else self._convert(die)
-        except Exception:  # noqa: BLE001 - pyelftools raises many kinds on damaged files; the type is not known then
+        except Exception:
             return None
 
-    def source_line(self, address: int) -> tuple[str, int] | None:
-        """File and line of an address in the file's own address space, None where the line table does not tell."""
+    def source_line(self, address: int) -> str | None:
+        """ "file:line" of an address in the file's own address space, None where the line table does not tell."""
         try:
-            return self._line(address)
-        except Exception:  # noqa: BLE001 - as above
+            return next(filter(None, (self._line(unit, address) for unit in self._units_of(address))), None)
+        except Exception:
             return None
 
     def _walk(self) -> dict[str, Any]:
@@ -87,20 +90,21 @@ class DwarfTypes:
         keyword, _, plain = name.rpartition(" ")
         if keyword not in ("struct", "union", "enum", ""):
             return
-        strings = self._dwarf.debug_str_sec.stream.getbuffer()
-        at = _find(strings, b"\0" + plain.encode() + b"\0", 0)
-        patterns = [] if at < 0 else [struct.pack("<I", at + 1)]
-        if len(plain) <= 8:  # a short name may stand in the entry itself (DW_FORM_string)
-            patterns.append(plain.encode() + b"\0")
-        for pattern in patterns:
-            at = _find(self._info, pattern, 0)
-            for _ in range(MAX_CANDIDATES):
-                if at < 0:
-                    break
-                die = self._entry_before(at, name)
+        strings = bytes(self._dwarf.debug_str_sec.stream.getbuffer())
+        text = plain.encode() + b"\0"
+        whole = strings.find(b"\0" + text)
+        first = [struct.pack("<I", whole + 1)] if whole >= 0 else []
+        # the linker lets a string be the tail of another; a short name may stand in the entry itself (DW_FORM_string)
+        others = [text] if len(plain) <= 8 else []
+        others += [struct.pack("<I", found.start()) for found in re.finditer(re.escape(text), strings)]
+        for patterns in (first, others[:MAX_TAILS]):
+            if not patterns:
+                continue
+            places = re.finditer(b"|".join(map(re.escape, patterns)), self._info)
+            for found in islice(places, MAX_CANDIDATES):
+                die = self._entry_before(found.start(), name)
                 if die is not None:
                     yield die
-                at = _find(self._info, pattern, at + 1)
 
     def _entry_before(self, at: int, name: str) -> Any:
         """The entry whose first attribute is at this offset, if it defines the name."""
@@ -114,7 +118,7 @@ class DwarfTypes:
                 if tag not in _NAMED:
                     continue
                 die = unit.get_DIE_from_refaddr(start)
-            except Exception:  # noqa: BLE001, S112 - bytes that are no entry
+            except Exception:  # noqa: S112 - bytes that are no entry
                 continue
             if _qualified(die) == name and "DW_AT_declaration" not in die.attributes:
                 return die
@@ -162,7 +166,7 @@ class DwarfTypes:
             return VOID
         try:
             return self._convert(die.get_DIE_from_attribute("DW_AT_type"))
-        except Exception:  # noqa: BLE001 - a reference into nowhere
+        except Exception:
             return VOID
 
     def _array(self, die: Any) -> CType:
@@ -190,22 +194,40 @@ class DwarfTypes:
                 first = 8 * offset + storage - (_number(child, "DW_AT_bit_offset") or 0) - width
             yield Member(_name(child), type_, first // 8, (first % 8, width))
 
-    def _line(self, address: int) -> tuple[str, int] | None:
-        for unit in self._dwarf.iter_CUs():
-            program = self._dwarf.line_program_for_CU(unit)
-            if program is None:
+    def _units_of(self, address: int) -> Iterator[Any]:
+        """The compilation units that may hold an address: the one that the index names, else all of a small file."""
+        if len(self._info) <= INDEXED:
+            yield from self._dwarf.iter_CUs()
+            return
+        ranges = self._dwarf.get_aranges()
+        offset = ranges.cu_offset_at_addr(address) if ranges is not None else None
+        if offset is not None:
+            yield self._dwarf.get_CU_at(offset)
+
+    def _line(self, unit: Any, address: int) -> str | None:
+        program = self._dwarf.line_program_for_CU(unit)
+        before = None
+        for entry in program.get_entries() if program is not None else ():
+            state = entry.state
+            if state is None:
                 continue
-            before = None
-            for entry in program.get_entries():
-                state = entry.state
-                if state is None:
-                    continue
-                if before is not None and before.address <= address < state.address and not before.end_sequence:
-                    files = program.header["file_entry"]
-                    index = before.file - (0 if program.header["version"] >= 5 else 1)
-                    return files[index].name.decode("utf-8", "replace"), before.line
-                before = state
+            if before is not None and before.address <= address < state.address and not before.end_sequence:
+                return f"{_file_name(program.header, before.file)}:{before.line}"
+            before = state
         return None
+
+
+def _file_name(header: Any, number: int) -> str:
+    """The path as the build wrote it, relative to the source tree where it is: DWARF 5 standard, 6.2.4."""
+    first = 0 if header["version"] >= 5 else 1
+    entry = header["file_entry"][number - first]
+    name: str = entry.name.decode("utf-8", "replace")
+    if entry.dir_index:
+        folders = header["include_directory"]
+        folder = folders[entry.dir_index - first]
+        text = folder.decode("utf-8", "replace") if isinstance(folder, bytes) else str(folder)
+        name = name if name.startswith("/") else f"{text}/{name}"
+    return name.removeprefix("./")
 
 
 def _relocate(elf: Any, dwarf: Any) -> None:
@@ -225,20 +247,6 @@ def _relocate(elf: Any, dwarf: Any) -> None:
             if width is not None and offset + width <= len(buffer) and number < len(values):
                 value = values[number] + addend & (1 << 8 * width) - 1
                 buffer[offset : offset + width] = value.to_bytes(width, "little")
-
-
-def _find(data: memoryview, wanted: bytes, start: int) -> int:
-    found = getattr(data.obj, "find", None)
-    if found is not None:
-        return int(found(wanted, start))
-    # BytesIO's buffer has no find: look at it in windows, so that nothing is copied as a whole
-    step, overlap = 8 << 20, len(wanted) - 1
-    while start < len(data):
-        at = bytes(data[start : start + step + overlap]).find(wanted)
-        if at >= 0:
-            return start + at
-        start += step
-    return -1
 
 
 def _name(die: Any) -> str:

@@ -69,7 +69,7 @@ def declaration(type_: CType, outer: str, member: str, found: dict[str, LaidStru
     if isinstance(type_, Struct):
         if " " in type_.name:
             return type_.name
-        made = f"{type_.name} {outer.split()[-1]}__{member}"
+        made = f"{type_.name} {outer.rsplit(maxsplit=1)[-1]}__{member}"
         _lay_out(type_, made, found)
         return made
     if isinstance(type_, Integer):

@@ -1,4 +1,4 @@
-"""Writes layout files: struct offsets out of a debuginfo file, as the knowledge base reads them (kb/store/layouts.py)."""
+"""Writes layout files: struct offsets out of a debuginfo file, in the form that kb/store/layouts.py reads."""
 
 from __future__ import annotations
 

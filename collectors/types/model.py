@@ -163,7 +163,8 @@ BASE_TYPES: Mapping[str, CType] = {
     "__le16": U16, "__le32": U32, "__le64": U64, "__be16": U16, "__be32": U32, "__be64": U64,
     "uint8_t": U8, "uint16_t": U16, "uint32_t": U32, "uint64_t": U64, "int8_t": _S8, "int16_t": _S16,
     "int32_t": S32, "int64_t": S64, "size_t": U64, "ssize_t": S64, "uintptr_t": U64, "gfp_t": U32, "pid_t": S32,
-    "dma_addr_t": U64, "phys_addr_t": U64, "RING_IDX": U32, "grant_ref_t": U32, "evtchn_port_t": U32, "function": Function(),
+    "dma_addr_t": U64, "phys_addr_t": U64, "RING_IDX": U32, "grant_ref_t": U32, "evtchn_port_t": U32,
+    "function": Function(),
 }  # fmt: skip
 """Types of fixed width on the 64-bit architectures that kbmatch reads (include/linux/types.h, LP64)."""
 

@@ -40,7 +40,9 @@ def struct_lines(
     types, type_ = _find(view, dump, found["type"], layouts, debuginfo)
     if not isinstance(type_, Struct):
         release = dump.kernel.release or "this kernel"
-        raise NothingToPrint(f"{found['type']}: no such struct in the types of {release}; --debuginfo FILE brings others")
+        raise NothingToPrint(
+            f"{found['type']}: no such struct in the types of {release}; --debuginfo FILE brings others"
+        )
     names = [name for name in found["path"].split(".") if name]
     printer = Printer(types, dump.memory.read, _namer(dump))
     if not names:
@@ -110,7 +112,7 @@ def _find(
     return TypeCatalogue(()), None
 
 
-def _namer(dump: Dump):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _namer(dump: Dump):  # type: ignore[no-untyped-def]
     symbols = dump.symbols
 
     def name(address: int) -> str | None:

@@ -62,10 +62,9 @@ class Printer:
         if depth >= MAX_DEPTH or not type_.count or not element.size:
             yield f"{indent}{head}0x{address:x}{tail}"
             return
-        bodies: list[list[str]] = []
         shown = min(type_.count, MAX_ELEMENTS)
-        for number in range(shown):
-            bodies.append(list(self._members(element, address + number * element.size, depth + 1)))
+        places = (address + number * element.size for number in range(shown))
+        bodies = [list(self._members(element, place, depth + 1)) for place in places]
         yield f"{indent}{head}{{{{"
         number = 0
         while number < shown:
@@ -121,9 +120,7 @@ class Printer:
         if isinstance(element, Integer) and element.name == "char":
             return _quoted(data)
         size = element.size
-        items = [
-            self._number(element, int.from_bytes(data[n * size : (n + 1) * size], "little")) for n in range(count)
-        ]
+        items = [self._number(element, int.from_bytes(data[n * size : (n + 1) * size], "little")) for n in range(count)]
         return "{" + ", ".join(_folded(items)) + ("..." if type_.count > count else "") + "}"
 
 
@@ -142,7 +139,5 @@ def _folded(items: list[str]) -> Iterator[str]:
 
 
 def _quoted(data: bytes) -> str:
-    text = "".join(
-        f"\\{chr(b)}" if b in b'"\\' else chr(b) if 32 <= b < 127 else f"\\{b:03o}" for b in data
-    )
+    text = "".join(f"\\{chr(b)}" if b in b'"\\' else chr(b) if 32 <= b < 127 else f"\\{b:03o}" for b in data)
     return f'"{text}"'

@@ -1,4 +1,4 @@
-"""Keeps what was read out of debuginfo files, so that a file is opened once: one JSON file for each, in the user's cache.
+"""Keeps what was read out of debuginfo files, so that each is opened once: one JSON file a file, in the user's cache.
 
 Nothing that comes from a dump is kept: the next dump must not be read by what an earlier one claimed.
 """

@@ -1,5 +1,4 @@
-"""
-Parses the C expressions of probes into the engine's trees, with pycparser.
+"""Parses the C expressions of probes into the engine's trees, with pycparser.
 
 Casts need type names: the kernel's usual typedefs are declared in front, and others must be written "struct x *".
 Three of the kernel's macros may be used as if they were functions: container_of(pointer, type, member)

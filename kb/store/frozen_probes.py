@@ -1,5 +1,4 @@
-"""
-Probes as plain JSON values and back: what the compiled knowledge base holds, so that no C is parsed in a run.
+"""Probes as plain JSON values and back: what the compiled knowledge base holds, so that no C is parsed in a run.
 
 Every value of engine/expression.py and engine/probe.py becomes [class name, fields in order].
 """
@@ -19,8 +18,8 @@ _CLASSES: dict[str, Any] = {
     for item in (
         expression.Number, expression.Name, expression.Member, expression.Index, expression.Unary, expression.Binary,
         expression.Cast, expression.SizeOf, expression.OffsetOf, expression.PerCpu, probe.ProbeField,
-        probe.RegisterRoot, probe.Step, probe.WalkRoot, probe.RegisterRecord, probe.MemberLayout, probe.Probe, probe.ProbeHead,
-        layout.LaidMember, layout.LaidStruct, layout.Layout,
+        probe.RegisterRoot, probe.Step, probe.WalkRoot, probe.RegisterRecord, probe.MemberLayout, probe.Probe,
+        probe.ProbeHead, layout.LaidMember, layout.LaidStruct, layout.Layout,
     )
 }  # fmt: skip
 

@@ -1,18 +1,17 @@
-"""
-Reads layout files: kb/layouts/<product>.yaml, structs of kernels that ship no type information.
+"""Reads layout files: kb/layouts/<product>.yaml, structs of kernels that ship no type information.
 
-    format: 1
-    id: uek5
-    releases: ["4.14.35-1902.*.el7uek.x86_64"]      # in full, or with * for any run of characters
-    build-ids: [...]                                # or instead
-    source: where the offsets were taken from
-    structs:
-      struct netfront_queue:
-        size: 0x2000                                # bytes; may be left out
-        members:
-          info: [0x20, "struct netfront_info *"]    # offset, type as C declares it
-          flag: [0x28, u8, 3, 1]                    # a bit field: its first bit, its width
-    aliases: {RING_IDX: u32}                        # typedefs
+format: 1
+id: uek5
+releases: ["4.14.35-1902.*.el7uek.x86_64"]      # in full, or with * for any run of characters
+build-ids: [...]                                # or instead
+source: where the offsets were taken from
+structs:
+struct netfront_queue:
+size: 0x2000                                # bytes; may be left out
+members:
+info: [0x20, "struct netfront_info *"]    # offset, type as C declares it
+flag: [0x28, u8, 3, 1]                    # a bit field: its first bit, its width
+aliases: {RING_IDX: u32}                        # typedefs
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
-"""
-Reads probe files: kb/probes/<module>.yaml, each one probe.
+"""Reads probe files: kb/probes/<module>.yaml, each one probe.
 
-    roots:                                  # tried in this order
-      - {registers: {x86_64: [r8, rdi]}, as: "struct napi_struct *", where: "p->poll == &f", yields: "container_of(...)"}
-      - {each: net_devices, where: "p->netdev_ops == &ops", yields: "netdev_priv(p)"}
-      - walk:                               # steps inside each other, each with a variable of its own
-          - {each: net_devices, as: dev}
-          - {array: "dev->_tx", count: "dev->num_tx_queues", as: queue, where: "queue->state != 0"}
-          - {list: "&q->list", of: "struct request", member: queuelist, as: rq}
-          - {each: cpus, as: cpu}
-          - {value: "...", as: x}
-          - {range: "q->count", as: i}
-        yields: "rq"
+roots:                                  # tried in this order
+- {registers: {x86_64: [r8, rdi]}, as: "struct napi_struct *", where: "p->poll == &f", yields: "container_of(...)"}
+- {each: net_devices, where: "p->netdev_ops == &ops", yields: "netdev_priv(p)"}
+- walk:                               # steps inside each other, each with a variable of its own
+- {each: net_devices, as: dev}
+- {array: "dev->_tx", count: "dev->num_tx_queues", as: queue, where: "queue->state != 0"}
+- {list: "&q->list", of: "struct request", member: queuelist, as: rq}
+- {each: cpus, as: cpu}
+- {value: "...", as: x}
+- {range: "q->count", as: i}
+yields: "rq"
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from kbmatch.engine.code_pattern import MIN_KNOWN, parse_code_pattern
 from kbmatch.engine.document import Mapping, Node, Problems, Reader, Scalar, Sequence
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.expression import Expression, Number
-from kbmatch.engine.code_pattern import MIN_KNOWN, parse_code_pattern
 from kbmatch.engine.kinds import KINDS
 from kbmatch.engine.probe import (
     MemberLayout,
@@ -77,7 +76,9 @@ def load_probe(node: Node, problems: Problems) -> Probe | None:
     )
     for name in re.findall(r"\{(.*?)\}", probe.sentence or ""):
         if name not in {item.name for item in probe.record}:
-            problems.add(node.get("sentence") or node, "unknown-field", f"'sentence' names {name!r}, no field of 'record'")
+            problems.add(
+                node.get("sentence") or node, "unknown-field", f"'sentence' names {name!r}, no field of 'record'"
+            )
     for kind in probe.kinds:
         if kind not in KINDS:
             problems.add(node.get("kinds") or node, "bad-value", f"there is no crash of kind {kind!r}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dumps.founding_core import DIRECT, NAPI, POLL, QUEUE, SRING, founding_guest, write_founding_core
 from dumps.vmcore_builder import write_elf
 from kbmatch.cli.main import main

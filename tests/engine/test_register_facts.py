@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kbmatch.engine.code_pattern import parse_code_pattern
 from kbmatch.engine.condition_loader import EventVocabulary, load_condition
 from kbmatch.engine.diagnose import SceneLookup

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kbmatch.collectors.probes.type_check import type_problems
 from kbmatch.collectors.types.catalogue import TypeCatalogue
 from kbmatch.collectors.types.debuginfo import FileTypes

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kbmatch.collectors.probes.evaluator import Budget, Evaluator
 from kbmatch.collectors.probes.records import read_record
 from kbmatch.collectors.probes.roots import MAX_RECORDS, Found, find_records
@@ -23,14 +24,25 @@ from kbmatch.engine.probe import Probe, ProbeField, RegisterRoot, Step, WalkRoot
 from kbmatch.kb.store.c_expressions import parse_expression
 
 BASE = 0xFFFF888000000000
-LAYOUT = Layout(
-    "t", "test",
-    structs={
-        "struct list_head": LaidStruct(16, {"next": LaidMember(0, "struct list_head *"), "prev": LaidMember(8, "struct list_head *")}),
-        "struct item": LaidStruct(32, {"value": LaidMember(0, "u32"), "list": LaidMember(8, "struct list_head"), "name": LaidMember(24, "char *"), "flag": LaidMember(4, "u8", (2, 3))}),
-        "struct box": LaidStruct(64, {"items": LaidMember(0, "struct item *"), "count": LaidMember(8, "u32"), "head": LaidMember(16, "struct list_head"), "text": LaidMember(32, "char [8]")}),
-    },
-)  # fmt: skip
+HEAD = {"next": LaidMember(0, "struct list_head *"), "prev": LaidMember(8, "struct list_head *")}
+ITEM = {
+    "value": LaidMember(0, "u32"),
+    "flag": LaidMember(4, "u8", (2, 3)),
+    "list": LaidMember(8, "struct list_head"),
+    "name": LaidMember(24, "char *"),
+}
+BOX = {
+    "items": LaidMember(0, "struct item *"),
+    "count": LaidMember(8, "u32"),
+    "head": LaidMember(16, "struct list_head"),
+    "text": LaidMember(32, "char [8]"),
+}
+STRUCTS = {
+    "struct list_head": LaidStruct(16, HEAD),
+    "struct item": LaidStruct(32, ITEM),
+    "struct box": LaidStruct(64, BOX),
+}
+LAYOUT = Layout("t", "test", structs=STRUCTS)
 
 
 @dataclass
@@ -77,7 +89,9 @@ def probe(*steps: Step, yields: str = "p", where: str | None = None) -> Probe:
     return Probe("t", "", "q", "struct item", roots, (ProbeField("value", "integer", value, ""),), walks=walks)
 
 
-ARRAY = Step("array", "p", parse_expression("((struct box *)&box)->items"), parse_expression("((struct box *)&box)->count"))
+ARRAY = Step(
+    "array", "p", parse_expression("((struct box *)&box)->items"), parse_expression("((struct box *)&box)->count")
+)
 LIST = Step("list", "p", parse_expression("&((struct box *)&box)->head"), None, "struct item", "list")
 
 
@@ -195,7 +209,8 @@ def test_expressions_are_computed_as_in_c(text: str, wanted: int) -> None:
     [
         "*(u32 *)0", "((struct item *)8)->value", "nowhere", "*(u32 *)&nowhere", "x->value", "x.value", "x / 0", "x % 0",
         "x << 64", "(struct nothing)x", "sizeof(struct nothing)", "offsetof(struct item, nothing)",
-        "((struct box *)&box)->nothing", "&x", "*(struct box *)&box", "1 && *(u32 *)0", "0 || *(u32 *)0",
+        "((struct box *)&box)->nothing",
+        "&x", "*(struct box *)&box", "1 && *(u32 *)0", "0 || *(u32 *)0",
         "per_cpu(box, 7)", "*(u32 *)0x1000000",
     ],
 )  # fmt: skip

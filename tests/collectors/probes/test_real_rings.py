@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kbmatch.cli.main import main
 from kbmatch.collectors.collect import CollectOptions, collect
 from kbmatch.collectors.types.debuginfo import DebugInfo
@@ -166,3 +167,14 @@ def test_the_xen_guest_whose_slots_were_emptied(xen_core: Path, shared: Path, ca
     assert other["recommend"]["action"] == "escalate"
     assert "5.4-rc1" in other["explanation"]["version"]["why"]
     assert (status, found["outcome"]) == (1, "needs-escalation")
+
+
+def test_the_source_line_comes_from_the_modules_dwarf(shared: Path, tmp_path: Path) -> None:
+    """drgn's frame of the same dump is the oracle."""
+    truth = truth_of(shared, "a-napi")
+    (wanted,) = (line for line in truth["drgn_crashed"]["trace"] if " ringdrv_poll (" in line)
+    how = CollectOptions(debuginfo=DebugInfo([shared / "dumps/symbols/ringdrv.ko"]))
+    incident = collect([str(dump_of(shared, "a-napi"))], knowledge(tmp_path / "kb", PROBE), how)
+    line = incident.events[incident.fatal_index or 0].source_line
+    assert line is not None
+    assert f"{line}:" in wanted
