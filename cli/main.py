@@ -18,10 +18,13 @@ EXIT_ERROR = 2
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "core": ("core", "diagnose a crash: vmcore, console log or crash session"),
+    "escalate": ("escalation.command", "make a pack for a support case: report, log, facts, with names redacted"),
     "explain": ("explain", "why a rule fits a crash, does not, or cannot tell"),
     "rule": ("rule", "write rules: new, fmt, lint, test, show, list, schema"),
     "signature": ("signature", "print the facts of crashes as JSON, without judging them"),
     "struct": ("struct", "print a struct out of a dump's memory, as crash does"),
+    "history": ("history.command", "what crashed here before, how often, and what became known"),
+    "watch": ("watch.command", "diagnose each crash that appears in a folder, once"),
     "layout": ("layout", "write a layout file: struct offsets for kernels that ship no types"),
 }
 """Command -> its module in kbmatch.cli, and one line of help."""

@@ -177,7 +177,9 @@ def advice(
     if diagnosis.outcome == "no-crash":
         return ["Nothing to diagnose. If a crash was expected: name the vmcore, or the log of the boot that crashed."]
     if not shown:
-        return _advice_unknown(own)
+        from kbmatch.cli.unknown import unknown_advice
+
+        return list(unknown_advice(diagnosis, knowledge))
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action
@@ -210,11 +212,3 @@ def advice(
         lines.append(f"Until then: {finding.rule.workaround.strip()}")
     lines += [f"See {reference}" for reference in finding.rule.references]
     return lines
-
-
-def _advice_unknown(own: Sequence[Finding]) -> list[str]:
-    lines = ["Escalate. Hand over this report, the log and, if there is one, the vmcore."]
-    near = [
-        f for f in own if f.verdict in (Verdict.REFUTED, Verdict.NOT_AFFECTED, Verdict.EXCEPTED, Verdict.INCOMPLETE)
-    ]
-    return lines + [f"Nearest: {f.rule.id}, {f.verdict.value} (--all says why)." for f in near[:3]]

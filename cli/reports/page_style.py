@@ -27,7 +27,7 @@ dt{color:var(--dim)}dd{margin:0;min-width:0}
 ul{margin:.4rem 0;padding-left:1.25rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem}
-th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
+th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
 th{background:var(--soft);font-weight:600}
 td.hit{background:var(--hit);font-weight:600}
 .log{border:1px solid var(--line);border-radius:.3rem;overflow-x:auto;counter-reset:none}

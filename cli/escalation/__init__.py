@@ -1,0 +1,1 @@
+"""The escalation pack: everything a support case needs, with names redacted."""

@@ -1,0 +1,1 @@
+"""What was diagnosed here before: kept in SQLite, counted by fingerprint, diagnosed anew when knowledge grows."""

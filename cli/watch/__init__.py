@@ -1,0 +1,1 @@
+"""Watching folders: each crash is diagnosed once, whatever happens to the watcher."""
