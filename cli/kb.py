@@ -1,0 +1,133 @@
+"""kbmatch kb: keep the knowledge - mine rules from public records, import vendors' advisories, measure how good it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+DESCRIPTION = """\
+mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, .zst) or a checkout of the vulns repository
+advisories SOURCE   import vendors' fixed versions by CVE id: OSV, CSAF or OVAL, a file, a folder or a URL
+evaluate SOURCE     measure the mined rules: own crashes, paraphrases, cross-fire, unrelated crashes
+info                version, counts and sources of the knowledge in use"""
+
+EPILOG = """\
+example: kbmatch kb mine ~/src/vulns
+exit status: 0; 1 if evaluate found the knowledge below its bars; 2 if something cannot be read"""
+
+ACTIONS = ("mine", "advisories", "evaluate", "info")
+CROSS_FIRE, PARAPHRASE = 0.01, 0.95
+"""Bars of `evaluate`: cross-fire at most, paraphrases found first at least."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="file, folder or (advisories) URL")
+    parser.add_argument("--output", metavar="DIR", help="folder of the knowledge to write to (default: the one in use)")
+    parser.add_argument("--every", metavar="N", type=int, default=1, help="evaluate: every N-th rule only")
+    parser.add_argument("--all-ids", action="store_true", help="advisories: keep CVE ids that no rule names, too")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one action."""
+    from kbmatch.kb.store.files import SHIPPED
+
+    folder = Path(options.output) if options.output else SHIPPED
+    if options.action == "info":
+        return _info()
+    if options.source is None:
+        print(f"kbmatch: kb {options.action} needs a SOURCE; kbmatch kb --help tells which", file=sys.stderr)
+        return 2
+    if options.action == "mine":
+        return _mine(Path(options.source), folder)
+    if options.action == "advisories":
+        return _advisories(options.source, folder, options.all_ids)
+    return _evaluate(Path(options.source), max(1, options.every))
+
+
+def _mine(source: Path, folder: Path) -> int:
+    from kbmatch.cli.progress import ProgressBar
+    from kbmatch.kb.authoring.mine import mine, write
+    from kbmatch.kb.store.frames import load_helper_frames
+
+    with ProgressBar("reading records") as bar:
+        mined = mine(source, load_helper_frames(), bar)
+    counts = write(mined, folder / "mined")
+    print(f"{mined.records} records read, {len(mined.rules)} rules in {len(counts)} files below {folder / 'mined'}")
+    for tier, count in mined.tiers().items():
+        print(f"  {count:5d}  {tier}")
+    print(f"  {mined.joined:5d}  stand in a differential with others; {len(mined.noisy)} are kept as draft")
+    print(f"{mined.records - len(mined.rules)} records became no rule:")
+    for reason, count in mined.refused:
+        print(f"  {count:5d}  {reason}")
+    return 0
+
+
+def _advisories(source: str, folder: Path, every: bool) -> int:
+    from kbmatch.cli.progress import ProgressBar
+    from kbmatch.engine.document import Problems
+    from kbmatch.engine.errors import KnowledgeError
+    from kbmatch.kb.authoring.advisories import advisories_text, collect, merged, statements_of
+    from kbmatch.kb.authoring.advisories_fetch import fetched
+    from kbmatch.kb.store.advisories import read_advisories
+    from kbmatch.kb.store.knowledge import KnowledgeBase
+
+    knowledge = KnowledgeBase()
+    known = {alias.upper() for rule in knowledge.rules.values() for alias in rule.aliases}
+    with ProgressBar("fetching") as bar, fetched(source, bar) as path:
+        found = collect(statements_of(path), knowledge.products, lambda cve: every or cve in known)
+    target = folder / "advisories"
+    target.mkdir(parents=True, exist_ok=True)
+    print(f"{found.statements} statements read")
+    for reason, count in found.left_out.most_common():
+        print(f"  {count:6d}  left out: {reason}")
+    for vendor, fixed in found.fixed.items():
+        path = target / f"{vendor}.yaml"
+        problems = Problems()
+        old = read_advisories([path], problems) if path.is_file() else {}
+        if problems.diagnostics:
+            raise KnowledgeError(problems.diagnostics)
+        whole = merged(old, fixed, knowledge.products)
+        path.write_text(advisories_text(vendor, whole), "utf-8")
+        print(f"{path}: {sum(map(len, whole.values()))} fixed versions for {len(whole)} CVE ids")
+    return 0
+
+
+def _evaluate(source: Path, every: int) -> int:
+    from kbmatch.cli.progress import ProgressBar
+    from kbmatch.engine.document import Problems
+    from kbmatch.kb.authoring.evaluate import evaluate, report_lines, silence
+    from kbmatch.kb.authoring.unrelated import unrelated_crashes
+    from kbmatch.kb.store.files import SHIPPED, find_files
+    from kbmatch.kb.store.knowledge import KnowledgeBase
+    from kbmatch.kb.store.mined import read_mined
+
+    knowledge = KnowledgeBase()
+    rules = read_mined(find_files(SHIPPED).mined, Problems())
+    with ProgressBar("evaluating") as bar:
+        found = evaluate(source, rules, knowledge, every=every, progress=bar)
+        found.unrelated, offenders = silence(unrelated_crashes(), knowledge)
+
+    def title_of(rule_id: str) -> str:
+        rule = knowledge.get(rule_id)
+        return rule.title if rule else ""
+
+    print("\n".join(report_lines(found, offenders, title_of)))
+    first = found.paraphrased.first / max(1, found.paraphrased.asked)
+    good = found.cross_fire < CROSS_FIRE and first >= PARAPHRASE and not found.unrelated.wrong
+    print("the bars hold" if good else f"below the bars: cross-fire < {CROSS_FIRE:.0%}, paraphrases first >= {PARAPHRASE:.0%}, silence")
+    return 0 if good else 1
+
+
+def _info() -> int:
+    from kbmatch.kb.store.knowledge import KnowledgeBase
+
+    knowledge = KnowledgeBase()
+    stamp = knowledge.stamp
+    print(f"kbmatch {stamp.version}, knowledge digest {stamp.digest}: {stamp.rules} rules")
+    mined = sum(rule_id.startswith("cve-") for rule_id in knowledge.rules)
+    print(f"  {stamp.rules - mined:5d}  curated")
+    print(f"  {mined:5d}  mined from the kernel's CVE records (CVE terms of use, see NOTICE)")
+    return 0
