@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,10 +23,12 @@ from kbmatch.collectors.types.model import VOID, Array, CType, Enum, Function, I
 INDEXED = 16 << 20
 """Up to this size of .debug_info all top-level names are indexed."""
 MAX_CANDIDATES = 20_000
-MAX_TAILS = 64
+WALKED_UNITS = 12
+"""Units of a large file whose names are indexed, for names that have no place of their own in .debug_str."""
 MAX_ELEMENTS = 1 << 24
 _STRUCTS = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union", "DW_TAG_class_type": "struct"}
 _NAMED = {**_STRUCTS, "DW_TAG_enumeration_type": "enum", "DW_TAG_typedef": "", "DW_TAG_base_type": ""}
+_INSIDE = frozenset({"DW_TAG_member", "DW_TAG_enumerator", *_NAMED})
 _TRANSPARENT = frozenset(
     {"DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type"}
 )
@@ -55,6 +58,9 @@ class DwarfTypes:
         except Exception as error:  # pyelftools raises many kinds on damaged files
             raise BadDebugInfo(f"{path}: its DWARF cannot be read: {error}") from error
         self._index: dict[str, Any] | None = None
+        self._units: list[Any] | None = None
+        self._starts: list[int] = []
+        self._walked: dict[int, dict[str, Any]] = {}
         self._types: dict[int, CType] = {}
 
     def find(self, name: str) -> CType | None:
@@ -80,31 +86,30 @@ class DwarfTypes:
     def _walk(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for unit in self._dwarf.iter_CUs():
-            for die in unit.get_top_DIE().iter_children():
-                name = _qualified(die)
-                if name is not None and "DW_AT_declaration" not in die.attributes:
-                    found.setdefault(name, die)
+            for name, die in _definitions(unit):
+                found.setdefault(name, die)
         return found
 
     def _searched(self, name: str) -> Iterator[Any]:
         keyword, _, plain = name.rpartition(" ")
         if keyword not in ("struct", "union", "enum", ""):
             return
-        strings = bytes(self._dwarf.debug_str_sec.stream.getbuffer())
-        text = plain.encode() + b"\0"
-        whole = strings.find(b"\0" + text)
-        first = [struct.pack("<I", whole + 1)] if whole >= 0 else []
-        # the linker lets a string be the tail of another; a short name may stand in the entry itself (DW_FORM_string)
-        others = [text] if len(plain) <= 8 else []
-        others += [struct.pack("<I", found.start()) for found in re.finditer(re.escape(text), strings)]
-        for patterns in (first, others[:MAX_TAILS]):
-            if not patterns:
-                continue
-            places = re.finditer(b"|".join(map(re.escape, patterns)), self._info)
-            for found in islice(places, MAX_CANDIDATES):
+        strings = self._dwarf.debug_str_sec.stream.getvalue()
+        whole = strings.find(b"\0" + plain.encode() + b"\0")
+        if whole >= 0:
+            for found in islice(re.finditer(re.escape(struct.pack("<I", whole + 1)), self._info), MAX_CANDIDATES):
                 die = self._entry_before(found.start(), name)
                 if die is not None:
                     yield die
+        # The linker lets a string be the tail of another, and short names stand in the entries: such a name has no place
+        # of its own to look for. What is common in a kernel is in the first units that include its headers.
+        for number, unit in enumerate(self._dwarf.iter_CUs()):
+            if number >= WALKED_UNITS:
+                return
+            if number not in self._walked:
+                self._walked[number] = dict(_definitions(unit))
+            if name in self._walked[number]:
+                yield self._walked[number][name]
 
     def _entry_before(self, at: int, name: str) -> Any:
         """The entry whose first attribute is at this offset, if it defines the name."""
@@ -112,7 +117,7 @@ class DwarfTypes:
             if start < 0 or (start == at - 2 and not self._info[start] & 0x80):
                 continue
             try:
-                unit = self._dwarf.get_CU_containing(start)
+                unit = self._unit_at(start)
                 code = self._info[start] if start == at - 1 else self._info[start] & 0x7F | self._info[start + 1] << 7
                 tag = unit.get_abbrev_table().get_abbrev(code)["tag"]
                 if tag not in _NAMED:
@@ -120,9 +125,31 @@ class DwarfTypes:
                 die = unit.get_DIE_from_refaddr(start)
             except Exception:  # noqa: S112 - bytes that are no entry
                 continue
-            if _qualified(die) == name and "DW_AT_declaration" not in die.attributes:
+            if _qualified(die) == name and self._is_definition(die, at):
                 return die
         return None
+
+    def _unit_at(self, offset: int) -> Any:
+        if self._units is None:
+            self._units = list(self._dwarf.iter_CUs())
+            self._starts = [unit.cu_offset for unit in self._units]
+        return self._units[bisect_right(self._starts, offset) - 1]
+
+    @staticmethod
+    def _is_definition(die: Any, at: int) -> bool:
+        """Whether this is an entry and not bytes that look like one: its name stands there, its children are members."""
+        if "DW_AT_declaration" in die.attributes or die.attributes["DW_AT_name"].offset != at:
+            return False
+        try:
+            if not all(child.tag in _INSIDE for child in die.iter_children()):
+                return False
+            # sure is only what the unit's own chain of entries leads to
+            for entry in die.cu.get_top_DIE().iter_children():
+                if entry.offset >= at - 2:
+                    return bool(entry.offset == die.offset)
+            return False
+        except Exception:
+            return False
 
     def _convert(self, die: Any) -> CType:
         """The type of an entry; typedefs and qualifiers are resolved away."""
@@ -147,7 +174,7 @@ class DwarfTypes:
             name = f"{_STRUCTS[tag]} {_name(die)}".rstrip()
             if "DW_AT_declaration" in die.attributes:
                 return Struct(name, None, tuple)
-            return Struct(name, size or 0, lambda: tuple(self._members(die)))
+            return Struct(name, size or 0, lambda: self._safe_members(die))
         if tag == "DW_TAG_array_type":
             return self._array(die)
         if tag == "DW_TAG_enumeration_type":
@@ -178,6 +205,15 @@ class DwarfTypes:
                 count = 0 if upper is None else upper + 1
             type_ = Array(type_, max(0, min(count, MAX_ELEMENTS)))
         return type_
+
+    def _safe_members(self, die: Any) -> tuple[Member, ...]:
+        """The members as far as they can be read."""
+        found: list[Member] = []
+        try:
+            found.extend(self._members(die))
+        except Exception:
+            return tuple(found)
+        return tuple(found)
 
     def _members(self, die: Any) -> Iterator[Member]:
         for child in die.iter_children():
@@ -228,6 +264,14 @@ def _file_name(header: Any, number: int) -> str:
         text = folder.decode("utf-8", "replace") if isinstance(folder, bytes) else str(folder)
         name = name if name.startswith("/") else f"{text}/{name}"
     return name.removeprefix("./")
+
+
+def _definitions(unit: Any) -> Iterator[tuple[str, Any]]:
+    """The named types that a compilation unit defines at its top level."""
+    for die in unit.get_top_DIE().iter_children():
+        name = _qualified(die)
+        if name is not None and "DW_AT_declaration" not in die.attributes:
+            yield name, die
 
 
 def _relocate(elf: Any, dwarf: Any) -> None:
