@@ -166,8 +166,8 @@ class Similar:
         several = len(set(self.blamed) & set(face.blamed)) > 1
         if not several and not self._telling():
             value = min(value, _LONE)
-        if not several and not any(name in face.names for name in self._telling()):
-            value = min(value, _CAPPED)  # one function alone is no answer, however rare
+        if not several and not self._shares_rare(face) and sum(name in face.names for name in self._telling()) < 2:
+            value = min(value, _CAPPED)  # one function alone is no answer, nor with a caller that many have
         if self.alone:
             value = min(value, _CAPPED)
         if self.anchor and not self._anchored(face):
