@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # neither dumps nor probes are imported for a log
     from kbmatch.collectors.logs.reading import LogReading
     from kbmatch.collectors.types.debuginfo import DebugInfo
     from kbmatch.engine.incident import ProbeState
-    from kbmatch.engine.probe import ProbeSource
+    from kbmatch.engine.layout import Layout
+    from kbmatch.engine.probe import Probe, ProbeHead, ProbeSource
     from kbmatch.engine.signature import Signature
 
 STDIN = "-"
@@ -47,13 +48,33 @@ class CollectOptions:
     keep_log: Callable[[bytes], None] | None = None
 
 
-def collect(names: Sequence[str], probes: ProbeSource, options: CollectOptions | None = None) -> Incident:
+class _NoProbes:
+    """A probe source without any: no driver's state is read."""
+
+    def probe_heads(self) -> tuple[ProbeHead, ...]:
+        return ()
+
+    def probe(self, probe_id: str) -> Probe | None:
+        return None
+
+    def probes(self) -> tuple[Probe, ...]:
+        return ()
+
+    def layouts(self) -> tuple[Layout, ...]:
+        return ()
+
+
+def collect(
+    names: str | Path | Sequence[str], probes: ProbeSource | None = None, options: CollectOptions | None = None
+) -> Incident:
     """The incident of a file, of the newest crash in a folder, or of standard input ("-").
 
-    Several names are the pieces of one split dump. Raises InputError (see engine.errors) if nothing of it can be
-    used; the text names the file and what to do.
+    Several names are the pieces of one split dump. Without `probes` no driver's state is read. Raises InputError (see
+    engine.errors) if nothing of it can be used; the text names the file and what to do.
     """
     options = options or CollectOptions()
+    probes = probes or _NoProbes()
+    names = [str(names)] if isinstance(names, str | Path) else names
     if len(names) > 1:
         from kbmatch.collectors.dump import open_dump
 

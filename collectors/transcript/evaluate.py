@@ -140,7 +140,9 @@ class Evaluator:
             return self._cast(expression)
         if isinstance(expression, Unary):
             return self._unary(expression)
-        return self._binary(expression)
+        if isinstance(expression, Binary):
+            return self._binary(expression)
+        raise NotPrinted("a transcript shows no types and no per-CPU offsets")
 
     def _name(self, name: str) -> Printed:
         if name == self._probe.variable:

@@ -241,7 +241,7 @@ class DwarfTypes:
             yield self._dwarf.get_CU_at(offset)
 
     def _line(self, unit: Any, address: int) -> str | None:
-        program = self._dwarf.line_program_for_CU(unit)
+        program: Any = self._dwarf.line_program_for_CU(unit)
         before = None
         for entry in program.get_entries() if program is not None else ():
             state = entry.state

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kbmatch.collectors.types.debuginfo import FileTypes
 from kbmatch.collectors.types.extraction import laid_out
-from kbmatch.collectors.types.model import Struct
+from kbmatch.collectors.types.model import Array, Struct
 from kbmatch.engine.errors import InputError
 from kbmatch.engine.layout import LaidStruct, Layout
 
@@ -45,7 +45,7 @@ def _embedded(file: FileTypes, type_: Struct, structs: dict[str, LaidStruct]) ->
     while waiting:
         for member in waiting.pop().members:
             inner = member.type
-            while hasattr(inner, "element"):
+            while isinstance(inner, Array):
                 inner = inner.element
             if isinstance(inner, Struct) and inner.name not in structs:
                 structs.update(laid_out(inner))

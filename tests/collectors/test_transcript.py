@@ -201,7 +201,7 @@ def test_expressions_are_evaluated_as_in_c(text: str, expected: int | str) -> No
     assert evaluator(a=5, b={"c": [7, 8]}, name="eth0")(text) == expected
 
 
-@pytest.mark.parametrize("text", ["q->missing", "q->b.c[9]", "other", "*q->a", "&q->a", "q->a / 0", "q->a << 99", "q->zero->x"])
+@pytest.mark.parametrize("text", ["q->missing", "q->b.c[9]", "other", "*q->a", "&q->a", "sizeof(struct s)", "per_cpu(q, 0)", "q->a / 0", "q->a << 99", "q->zero->x"])
 def test_what_is_not_shown_is_unknown(text: str) -> None:
     with pytest.raises(NotPrinted):
         evaluator(a=5, b={"c": [7, 8]}, zero=0)(text)
