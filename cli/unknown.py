@@ -1,4 +1,4 @@
-"""What is said of a crash that no rule explains: the nearest rules, the fingerprint, whether it was seen here before."""
+"""What is said of a crash that no rule explains: the nearest rules, its fingerprint, whether it was seen before."""
 
 from __future__ import annotations
 

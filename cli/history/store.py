@@ -120,15 +120,22 @@ def default_path() -> Path:
 
 
 def crash_key(incident: Incident, exact: str) -> str:
-    """What makes a crash this crash: its exact fingerprint, its moment and registers, its host."""
+    """What makes a crash this crash: its exact fingerprint and its moment; without a time its registers, or its file.
+
+    The host takes no part: a log may lack what the dump of the same crash names.
+    """
     index = incident.fatal_index
     event = None if index is None else incident.events[index]
-    parts = [exact, str(event.time if event else None), str(event.pid if event else None), incident.machine.hostname]
+    parts = [exact]
     if event is not None:
-        parts += [f"{name}={value}" for name, value in sorted(event.registers.items()) if value is not None]
-        if event.time is None and not event.registers:
+        parts += [str(event.pid), str(event.cpu)]
+        if event.time is not None:
+            parts.append(str(event.time))
+        elif event.registers:
+            parts += [f"{name}={value}" for name, value in sorted(event.registers.items()) if value is not None]
+        else:
             parts.append(incident.source.path)
-    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class History:

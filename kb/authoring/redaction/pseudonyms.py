@@ -63,10 +63,18 @@ class Pseudonyms:
         """Pseudonym -> what it stands for, in the order of first use."""
         return self._originals
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many things of each kind were replaced."""
+        found = dict.fromkeys(KINDS, 0)
+        for kind, _ in self._numbers:
+            found[kind] += 1
+        return {kind: count for kind, count in found.items() if count}
+
     def to_json(self) -> str:
         """The map file's text: for those who have to read an answer about host-01 back."""
-        counts = {kind: self._counts[kind] for kind in KINDS if kind in self._counts}
-        return json.dumps({"schema": "kbmatch.redaction-map/1", "counts": counts, "names": self._originals}, indent=2)
+        found = {"schema": "kbmatch.redaction-map/1", "counts": self.counts, "names": self._originals}
+        return json.dumps(found, indent=2)
 
 
 def _form(kind: str, number: int, length: int) -> str:

@@ -111,6 +111,14 @@ class Redactor:
         self._in_key = False
         return "\n".join(map(self._line, text.split("\n")))
 
+    def redact_words(self, text: str) -> str:
+        """The text with the user's own words replaced, and nothing else."""
+        return self._replace_words(text) if self._words else text
+
+    def host(self, name: str) -> str:
+        """The pseudonym of a text that is known to be a host's name."""
+        return name if self._own(name) else self._hostname(name)
+
     def _own(self, name: str) -> bool:
         """Whether a text begins with a pseudonym that was given here."""
         given = self.names.originals
