@@ -241,10 +241,10 @@ class Kallsyms:
                     break
         return found
 
-    def lookup(self, address: int) -> tuple[str, int, int] | None:
+    def lookup(self, address: int, *, data: bool = False) -> tuple[str, int, int] | None:
         """(name, offset, size) of the function that holds the address, None where no kernel text does.
 
-        As the kernel does, the size reaches to the next different address.
+        As the kernel does, the size reaches to the next different address. With `data`, variables count too.
         """
         index = bisect_right(range(self.count), address, key=self._address) - 1
         if index < 0:
@@ -264,7 +264,7 @@ class Kallsyms:
             name = self._expand(self._raw(index))
         except (MemoryUnavailable, IndexError):
             return None
-        if name[:1] not in _TEXT_TYPES:
+        if name[:1] not in _TEXT_TYPES and not data:
             return None
         return name[1:], address - start, self._address(after) - start
 

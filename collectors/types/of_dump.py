@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 
 from kbmatch.collectors.dump import Dump
 from kbmatch.collectors.memory.memory import Memory
@@ -16,6 +17,7 @@ from kbmatch.collectors.types.printing import MAX_BYTES, Printer
 from kbmatch.engine.errors import DamagedDump, InputError, MemoryUnavailable
 from kbmatch.engine.layout import Layout
 
+_NEAR = 1 << 16
 _WHAT = re.compile(r"(?P<type>(?:(?:struct|union) )?[A-Za-z_]\w*)(?P<path>(?:\.\w+)*)")
 
 
@@ -44,7 +46,7 @@ def struct_lines(
             f"{found['type']}: no such struct in the types of {release}; --debuginfo FILE brings others"
         )
     names = [name for name in found["path"].split(".") if name]
-    printer = Printer(types, dump.memory.read, _namer(dump))
+    printer = Printer(types, dump.memory.read, _namer(dump, view))
     if not names:
         if type_.size > MAX_BYTES:
             raise NothingToPrint(f"{type_.name} has {type_.size} bytes; name a member")
@@ -112,18 +114,32 @@ def _find(
     return TypeCatalogue(()), None
 
 
-def _namer(dump: Dump):  # type: ignore[no-untyped-def]
+def _namer(dump: Dump, view: KernelView) -> Callable[[int], str | None]:
+    """Names for addresses of functions, and of whatever a module's symbols cover."""
     symbols = dump.symbols
+    modules: list[tuple[int, str]] = []
+
+    def in_module(address: int) -> str | None:
+        if not modules:
+            for module in view.modules or {}:
+                modules.extend((at, name) for name, at in view.module_symbols(module).items())
+            modules.sort()
+            modules.append(((1 << 64) - 1, ""))
+        index = bisect_right(modules, (address, "\uffff")) - 1
+        if index < 0 or address - modules[index][0] >= _NEAR:
+            return None
+        at, name = modules[index]
+        return name + (f"+{address - at}" if address > at else "")
 
     def name(address: int) -> str | None:
         if symbols is None or address >> 31 != (1 << 33) - 1:
             return None
         try:
-            found = symbols.lookup(address)
+            found = symbols.lookup(address, data=True)
         except (MemoryUnavailable, DamagedDump):
             return None
-        if found is None or found[1] >= found[2]:
-            return None
+        if found is None or found[1] >= found[2] or found[1] >= _NEAR:
+            return in_module(address)
         return found[0] + (f"+{found[1]}" if found[1] else "")
 
     return name

@@ -14,6 +14,7 @@ from kbmatch.engine.errors import MemoryUnavailable
 MAX_BYTES = 1 << 20
 MAX_ELEMENTS = 4096
 MAX_DEPTH = 24
+MAX_TEXT = 200
 _REPEATS = 10
 
 Read = Callable[[int, int], bytes]
@@ -41,7 +42,7 @@ class Printer:
     def _members(self, type_: Struct, address: int, depth: int) -> Iterator[str]:
         members = type_.members
         for number, member in enumerate(members):
-            yield from self._member(member, address, depth, ", " if number + 1 < len(members) else "")
+            yield from self._member(member, address, depth, "," if number + 1 < len(members) else "")
 
     def _member(self, member: Member, address: int, depth: int, tail: str) -> Iterator[str]:
         indent, head = "  " * depth, f"{member.name} = " if member.name else ""
@@ -64,7 +65,7 @@ class Printer:
             return
         shown = min(type_.count, MAX_ELEMENTS)
         places = (address + number * element.size for number in range(shown))
-        bodies = [list(self._members(element, place, depth + 1)) for place in places]
+        bodies = [list(self._members(element, place, depth + 2)) for place in places]
         yield f"{indent}{head}{{{{"
         number = 0
         while number < shown:
@@ -93,17 +94,33 @@ class Printer:
             number, width = number >> bits[0] & (1 << bits[1]) - 1, bits[1]
         if isinstance(type_, Pointer):
             name = self._symbol(number) if number >> 63 else None
-            return f"0x{number:x}" + (f" <{name}>" if name else "")
+            return f"0x{number:x}" + (f" <{name}>" if name else self._pointed_text(type_, number))
         if getattr(type_, "signed", False) and number >> (width - 1):
             number -= 1 << width
         if isinstance(type_, Enum):
             return type_.values.get(number, str(number))
         if isinstance(type_, Integer) and type_.name in ("_Bool", "bool"):
             return {0: "false", 1: "true"}.get(number, str(number))
-        if isinstance(type_, Integer) and type_.name == "char":
+        if isinstance(type_, Integer) and type_.size == 1:
             shown = f"'{chr(number)}'" if 32 <= number < 127 else f"'\\{number & 0xFF:03o}'"
             return f"{number} {shown}"
         return str(number)
+
+    def _pointed_text(self, type_: Pointer, address: int) -> str:
+        """What a char pointer points to, as gdb shows it; nothing where it cannot be read."""
+        target = type_.target
+        if not isinstance(target, Integer) or target.name != "char" or not address >> 63:
+            return ""
+        text = b""
+        try:
+            while len(text) < MAX_TEXT and b"\0" not in text:
+                at = address + len(text)
+                text += self._read(at, min(64, 4096 - (at & 4095)))
+        except MemoryUnavailable:
+            if not text:
+                return ""
+        shown = _quoted(text.split(b"\0", 1)[0])
+        return f" {shown}" if b"\0" in text else f" {shown}..."
 
     def _array(self, type_: Array, address: int) -> str:
         element = self._types.complete(type_.element)
@@ -117,8 +134,8 @@ class Printer:
             data = self._read(address, element.size * count)
         except MemoryUnavailable:
             return "<not in this dump>"
-        if isinstance(element, Integer) and element.name == "char":
-            return _quoted(data)
+        if isinstance(element, Integer) and element.size == 1 and element.name != "_Bool":
+            return _quoted(data[:-1] if data.endswith(b"\0") and type_.count == count else data)
         size = element.size
         items = [self._number(element, int.from_bytes(data[n * size : (n + 1) * size], "little")) for n in range(count)]
         return "{" + ", ".join(_folded(items)) + ("..." if type_.count > count else "") + "}"

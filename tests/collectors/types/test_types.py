@@ -180,13 +180,14 @@ def test_a_struct_is_printed_as_crash_prints_it(shared: Path, capsys: pytest.Cap
     words = ["struct", str(dump), "struct ringdrv_queue.rx", queue["addr"], "--debuginfo", str(module)]
     assert main(words) == 0
     assert capsys.readouterr().out == (
-        "  rx = {\n    req_prod_pvt = 255, \n    rsp_cons = 4294967295, \n    nr_ents = 256, \n"
+        "  rx = {\n    req_prod_pvt = 255,\n    rsp_cons = 4294967295,\n    nr_ents = 256,\n"
         f"    sring = {queue['sring']}\n  }}\n"
     )
     assert main(["struct", str(dump), "napi_struct", queue["napi_addr"]]) == 0
     out = capsys.readouterr().out
     assert out.startswith("struct napi_struct {\n  poll_list = {\n    next = 0xffff")
-    assert "\n  weight = 64, \n" in out
+    assert "\n  weight = 64,\n" in out
+    assert " <ringdrv_poll>,\n" in out
 
 
 @pytest.mark.parametrize(
