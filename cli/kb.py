@@ -1,4 +1,6 @@
-"""kbmatch kb: keep the knowledge - mine rules from public records, import vendors' advisories, measure how good it is."""
+"""kbmatch kb: keep the knowledge - mine rules from public records, import vendors' advisories, measure how
+good it is.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
-mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, .zst) or a checkout of the vulns repository
+mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, .zst), a vulns checkout
 advisories SOURCE   import vendors' fixed versions by CVE id: OSV, CSAF or OVAL, a file, a folder or a URL
 evaluate SOURCE     measure the mined rules: own crashes, paraphrases, cross-fire, unrelated crashes
 info                version, counts and sources of the knowledge in use"""
@@ -117,7 +119,11 @@ def _evaluate(source: Path, every: int) -> int:
     print("\n".join(report_lines(found, offenders, title_of)))
     first = found.paraphrased.first / max(1, found.paraphrased.asked)
     good = found.cross_fire < CROSS_FIRE and first >= PARAPHRASE and not found.unrelated.wrong
-    print("the bars hold" if good else f"below the bars: cross-fire < {CROSS_FIRE:.0%}, paraphrases first >= {PARAPHRASE:.0%}, silence")
+    print(
+        "the bars hold"
+        if good
+        else f"below the bars: cross-fire < {CROSS_FIRE:.0%}, paraphrases first >= {PARAPHRASE:.0%}, silence"
+    )
     return 0 if good else 1
 
 

@@ -1,5 +1,4 @@
-"""
-The face of a crash: what of an event can be compared with another crash of the same defect.
+"""The face of a crash: what of an event can be compared with another crash of the same defect.
 
 Addresses, offsets, registers and tasks differ from crash to crash and machine to machine; kind, functions, modules and
 source files stay. The same function makes the face of a reported crash and, when rules are mined, of a quoted one.
@@ -84,8 +83,7 @@ class Named:
 
 
 class Face:
-    """
-    The comparable part of one event.
+    """The comparable part of one event.
 
     `sequence` are the functions from where the CPU stood outwards, inlined ones included; `blamed` the names that the
     blamed function bears: the culprit first, then those inlined into it and, where it was inlined, those that hold it.

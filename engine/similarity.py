@@ -1,9 +1,9 @@
-"""
-The scored leaf: how much a crash resembles one that is known, as a number and not as yes or no.
+"""The scored leaf: how much a crash resembles one that is known, as a number and not as yes or no.
 
-`similar` stands in a rule's tree beside the other conditions. Its weights were found with the crashes of the kernel's CVE
-records and with reports joined to their fixes (docs/mining.md): the blamed function counts most, then the functions that
-called it, rarer ones more; the kinds must be able to come from one defect.
+`similar` stands in a rule's tree beside the other conditions. Its weights were found with the crashes of the
+kernel's CVE
+records and with reports joined to their fixes (docs/mining.md): the blamed function counts most, then the
+functions that called it, rarer ones more; the kinds must be able to come from one defect.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ class _Lookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """
-    A known crash. `blamed` are the names of the blamed function (several where inlining moves the fault), `top` the
-    function that was printed, `frames` the specific functions that called the blamed one, innermost first, `weights` how
-    rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the crash must
+    """A known crash. `blamed` are the names of the blamed function (several where inlining moves the fault), `top` the
+    function that was printed, `frames` the specific functions that called the blamed one, innermost first,
+    `weights` how
+    rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which
+    the crash must
     show one. `at` is the file that a BUG or WARNING names. `magnet`: many defects crash in the blamed function.
-    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer. `mentioned`: functions
+    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer.
+    `mentioned`: functions
     that the fix is about, though the crash does not show them; a crash in one of them is a hint.
     """
 
@@ -205,8 +207,7 @@ def shows(face: Face, anchor: str) -> bool:
 
 
 def bounds(condition: Similar) -> dict[str, float]:
-    """
-    For each function the most that its presence in a crash can add to the score.
+    """For each function the most that its presence in a crash can add to the score.
 
     The sum over a crash's functions is never below the score, so rules whose sum is too small need not be tried.
     """

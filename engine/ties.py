@@ -1,5 +1,4 @@
-"""
-Who wins where several scored rules resemble one crash: the best few answer, too many equals answer nothing.
+"""Who wins where several scored rules resemble one crash: the best few answer, too many equals answer nothing.
 
 A boolean rule that answers an event beats every scored one: it was written and tested by somebody.
 """
@@ -17,7 +16,8 @@ MARGIN = 0.03
 """Scores that differ by less are equal: the order of a few frames is no evidence."""
 MAX_TIED = 3
 _LATER = 0.02
-"""Of equals, the defect that was mended soonest after the running kernel comes first: it is the likelier one to be met."""
+"""Of equals, the defect that was mended soonest after the running kernel comes first: it is the likelier one
+to be met."""
 
 
 def is_scored(finding: Finding) -> bool:

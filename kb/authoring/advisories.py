@@ -1,8 +1,8 @@
-"""
-kbmatch kb advisories: vendors' fixed kernel versions by CVE id, from the feeds that they publish.
+"""kbmatch kb advisories: vendors' fixed kernel versions by CVE id, from the feeds that they publish.
 
-Read are OSV (AlmaLinux, Rocky Linux; JSON, JSON lines, a folder or a zip of them), CSAF 2.0 (Red Hat, Oracle; JSON) and OVAL
-(Oracle, Red Hat; XML, also bzip2). The version names the product: it is recognised as a release of such a kernel would be.
+Read are OSV (AlmaLinux, Rocky Linux; JSON, JSON lines, a folder or a zip of them), CSAF 2.0 (Red Hat, Oracle) and OVAL
+(Oracle, Red Hat; XML, also bzip2). The version names the product: it is recognised as a release of such a
+kernel would be.
 """
 
 from __future__ import annotations
@@ -21,28 +21,21 @@ from kbmatch.engine.errors import UnreadableInput
 from kbmatch.engine.incident import Kernel
 from kbmatch.engine.products import Product, Products
 from kbmatch.engine.versions.compare import compare, is_valid, strip_suffixes
+from kbmatch.kb.authoring.advisories_statement import Statement
 from kbmatch.kb.store.advisories import FixedVersion
 
 MAX_DOCUMENT = 512 << 20
 """Bytes of one document; Red Hat's whole OVAL stream of a release has some 100 MB."""
 PACKAGES = re.compile(r"kernel(?:-uek)?(?:-core)?(?:-container)?")
 """Packages whose version is that of the running kernel; -rt and -debug follow them."""
-_VENDORS = {"ALSA": "almalinux", "ALBA": "almalinux", "RLSA": "rockylinux", "RHSA": "redhat", "RHBA": "redhat", "ELSA": "oracle"}
-_EXTENDED = re.compile(r"\b(?:EUS|AUS|TUS|E4S|ELS)\b|\.(?:EUS|AUS|TUS|E4S)\b")
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One line of a feed: the advisory says that `version` (epoch-less, of an rpm) mends `cve` in `package`.
-
-    `extended`: for the extended support of one minor release, not for the main line.
-    """
-
-    cve: str
-    advisory: str
-    package: str
-    version: str
-    extended: bool = False
+_VENDORS = {
+    "ALSA": "almalinux",
+    "ALBA": "almalinux",
+    "RLSA": "rockylinux",
+    "RHSA": "redhat",
+    "RHBA": "redhat",
+    "ELSA": "oracle",
+}
 
 
 @dataclass(slots=True)
@@ -197,7 +190,9 @@ def _product_of(statement: Statement, products: Products) -> tuple[Product, str 
     return root, kernel.stream if root.has_several_streams else None
 
 
-def merged(old: dict[str, list[FixedVersion]], new: dict[str, list[FixedVersion]], products: Products) -> dict[str, list[FixedVersion]]:
+def merged(
+    old: dict[str, list[FixedVersion]], new: dict[str, list[FixedVersion]], products: Products
+) -> dict[str, list[FixedVersion]]:
     """Both, the oldest fixed version of each line kept."""
     result = {cve: list(lines) for cve, lines in old.items()}
     for cve, lines in new.items():
@@ -205,11 +200,6 @@ def merged(old: dict[str, list[FixedVersion]], new: dict[str, list[FixedVersion]
             product = products.get(fixed.product)
             _keep_first(result.setdefault(cve, []), replace(fixed), product.scheme if product else "rpm")
     return result
-
-
-def is_extended(text: str) -> bool:
-    """Whether a product's name is that of an extended support channel."""
-    return _EXTENDED.search(text) is not None
 
 
 SOURCES = {
@@ -223,7 +213,9 @@ SOURCES = {
 
 def advisories_text(vendor: str, fixed: dict[str, list[FixedVersion]]) -> str:
     """The file of one vendor, sorted by CVE id."""
-    lines = ["# Written by kbmatch kb advisories (see NOTICE): product, fixed version, advisory, stream where bound to one."]
+    lines = [
+        "# Written by kbmatch kb advisories (see NOTICE): product, fixed version, advisory, stream where bound to one."
+    ]
     lines += ["format: 1", f'source: "{SOURCES.get(vendor, SOURCES["other"])}"', "fixed:"]
 
     def order(cve: str) -> tuple[int, ...]:

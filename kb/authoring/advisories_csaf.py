@@ -1,7 +1,7 @@
-"""
-CSAF 2.0 documents (OASIS, security advisory and VEX profiles): a product tree, and for each CVE the fixed products.
+"""CSAF 2.0 documents (OASIS, security advisory and VEX profiles): a product tree, and for each CVE the fixed products.
 
-Product ids of Red Hat and Oracle hold the package as NEVRA behind the product ("BaseOS-8.10.0.Z.MAIN:kernel-0:4.18.0-553.el8_10.x86_64");
+Product ids of Red Hat and Oracle hold the package as NEVRA behind the product
+("BaseOS-8.10.0.Z.MAIN:kernel-0:4.18.0-553.el8_10.x86_64");
 where one does not, the product tree's purl (pkg:rpm/...) or name of the branch tells.
 """
 
@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kbmatch.kb.authoring.advisories import Statement, is_extended
+from kbmatch.kb.authoring.advisories_statement import Statement, is_extended
 
-_NEVRA = re.compile(r"(?:^|[:/ ])(?P<name>[A-Za-z][\w+.-]*?)-(?:\d+:)?(?P<version>\d[\w.+~^]*-\d[\w.+~^]*?)(?:\.(?:x86_64|aarch64|ppc64le|s390x|i686|src|noarch))?$")
+_NEVRA = re.compile(
+    r"(?:^|[:/ ])(?P<name>[A-Za-z][\w+.-]*?)-(?:\d+:)?"
+    r"(?P<version>\d[\w.+~^]*-\d[\w.+~^]*?)(?:\.(?:x86_64|aarch64|ppc64le|s390x|i686|src|noarch))?$"
+)
 _PURL = re.compile(r"pkg:rpm/[\w.-]+/(?P<name>[\w+.-]+)@(?P<version>[^?]+)")
 
 

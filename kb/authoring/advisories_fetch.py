@@ -32,7 +32,9 @@ def fetched(source: str, progress: Callable[[int, int], None] = lambda done, tot
                 for chunk in answer.iter_content(1 << 20):
                     done += len(chunk)
                     if done > MAX_BYTES:
-                        raise UnreadableInput(f"{source}: more than {MAX_BYTES} bytes; fetch it yourself and name the file")
+                        raise UnreadableInput(
+                            f"{source}: more than {MAX_BYTES} bytes; fetch it yourself and name the file"
+                        )
                     file.write(chunk)
                     progress(done, total)
         except requests.RequestException as error:

@@ -1,5 +1,4 @@
-"""
-OVAL definitions (MITRE, 5.11) of Oracle and Red Hat: each patch definition has CVE references and criteria such as
+"""OVAL definitions (MITRE, 5.11) of Oracle and Red Hat: each patch definition has CVE references and criteria such as
 "kernel-uek is earlier than 0:5.15.0-206.153.7.el9uek".
 """
 
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from kbmatch.engine.errors import UnreadableInput
-from kbmatch.kb.authoring.advisories import Statement, is_extended
+from kbmatch.kb.authoring.advisories_statement import Statement, is_extended
 
 _EARLIER = re.compile(r"(?P<name>[\w+.-]+) is earlier than (?:\d+:)?(?P<version>[\w.+~^-]+)$")
 _DOCTYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""
-kbmatch kb evaluate: how good the mined rules are, measured on the crashes that they were made of and on others.
+"""kbmatch kb evaluate: how good the mined rules are, measured on the crashes that they were made of and on others.
 
-Self: each quoted crash, on a kernel that has the defect. Cross-fire: such a crash answered by a rule that is neither its own
+Self: each quoted crash, on a kernel that has the defect. Cross-fire: such a crash answered by a rule that is
+neither its own
 nor in its differential. Paraphrase: the crash as another machine would have logged it. Stranger: what would have been
 answered if the crash's own rule were not known. Silence: crashes of drivers that do not exist.
 """
@@ -35,7 +35,9 @@ WORST = 15
 
 @dataclass(slots=True)
 class Tally:
-    """One measure: of `asked` crashes, `first` had the right rule first, `five` among five, `answered` right or `wrong`."""
+    """One measure: of `asked` crashes, `first` had the right rule first, `five` among five, `answered` right
+    or `wrong`.
+    """
 
     asked: int = 0
     first: int = 0
@@ -51,7 +53,9 @@ class Tally:
 
 @dataclass(slots=True)
 class Evaluation:
-    """All measures. `offenders` counts how often a rule answered another's crash; `missed` are rules not found again."""
+    """All measures. `offenders` counts how often a rule answered another's crash; `missed` are rules not found
+    again.
+    """
 
     own: Tally = field(default_factory=Tally)
     paraphrased: Tally = field(default_factory=Tally)
@@ -168,6 +172,7 @@ def affected_release(rule: MinedRule | Rule) -> str | None:
 
 def report_lines(found: Evaluation, offenders: Mapping[str, int], title_of: Callable[[str], str]) -> list[str]:
     """The evaluation as text."""
+
     def row(name: str, tally: Tally) -> str:
         share = max(1, tally.asked)
         return (
@@ -178,11 +183,16 @@ def report_lines(found: Evaluation, offenders: Mapping[str, int], title_of: Call
     lines = [row("own crash", found.own), row("paraphrase", found.paraphrased)]
     lines.append(f"cross-fire   {found.cross_fire:.2%} of the quoted crashes are answered by a rule that is not theirs")
     lines.append(
-        f"strangers    {found.strangers / max(1, found.own.asked):.1%} would be answered by another rule if their own were not known"
+        f"strangers    {found.strangers / max(1, found.own.asked):.1%} would be answered by another rule "
+        "if their own were not known"
     )
-    lines.append(f"unrelated    {found.unrelated.wrong} of {found.unrelated.asked} crashes of no known defect are answered")
+    lines.append(
+        f"unrelated    {found.unrelated.wrong} of {found.unrelated.asked} crashes of no known defect are answered"
+    )
     for name, count in Counter(found.offenders + Counter(dict(offenders))).most_common(WORST):
         lines.append(f"  offender   {name} ({count}): {title_of(name)}")
     if found.missed:
-        lines.append(f"not first on their own crash: {', '.join(found.missed[:40])}" + (" ..." if len(found.missed) > 40 else ""))
+        lines.append(
+            f"not first on their own crash: {', '.join(found.missed[:40])}" + (" ..." if len(found.missed) > 40 else "")
+        )
     return lines

@@ -1,9 +1,9 @@
-"""
-Paraphrases of a known crash: the log that another machine would have written of it.
+"""Paraphrases of a known crash: the log that another machine would have written of it.
 
-Other addresses, offsets, tasks and CPUs, another architecture's or release's wording, compiler decorations, leftovers on the
-stack, other outer frames, inlining undone or done. What stays is what the defect dictates. Seeded by the rule's id, so that
-a run can be repeated.
+Other addresses, offsets, tasks and CPUs, another architecture's or release's wording, compiler decorations,
+leftovers on the
+stack, other outer frames, inlining undone or done. What stays is what the defect dictates. Seeded by the
+rule's id, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -14,14 +14,26 @@ from collections.abc import Callable, Sequence
 from kbmatch.engine.signature import Frame, Signature
 
 _COMMS = ("java", "kworker/3:2", "postgres", "nginx", "systemd", "mount", "ip", "swapper/5")
-_LEFTOVERS = ("__switch_to_asm", "ktime_get", "update_load_avg", "__update_load_avg_se", "_raw_spin_unlock", "kmem_cache_free")
+_LEFTOVERS = (
+    "__switch_to_asm",
+    "ktime_get",
+    "update_load_avg",
+    "__update_load_avg_se",
+    "_raw_spin_unlock",
+    "kmem_cache_free",
+)
 _OUTER = (
     ("do_syscall_64", "entry_SYSCALL_64_after_hwframe"),
     ("do_syscall_x64", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"),
     ("invoke_syscall", "el0_svc_common.constprop.0", "do_el0_svc", "el0_svc", "el0t_64_sync_handler", "el0t_64_sync"),
 )
-_ENTRIES = frozenset(name for outer in _OUTER for name in outer) | {"x64_sys_call", "entry_SYSCALL_64", "el0_svc_common"}
+_ENTRIES = frozenset(name for outer in _OUTER for name in outer) | {
+    "x64_sys_call",
+    "entry_SYSCALL_64",
+    "el0_svc_common",
+}
 
+_ON = "CPU: {cpu} PID: {pid}"
 _HEADS: dict[str, tuple[str, ...]] = {
     "null-deref": (
         "BUG: kernel NULL pointer dereference, address: {small}",
@@ -38,16 +50,29 @@ _HEADS: dict[str, tuple[str, ...]] = {
     "kmsan": ("BUG: KMSAN: uninit-value in {place}",),
     "kfence": ("BUG: KFENCE: use-after-free read in {place}",),
     "bug": ("kernel BUG at {file}:{line}!",),
-    "warning": ("WARNING: CPU: {cpu} PID: {pid} at {file}:{line} {place}", "WARNING: {file}:{line} at {place}, CPU#{cpu}: {comm}/{pid}"),
-    "refcount": ("refcount_t: underflow; use-after-free.\nWARNING: CPU: {cpu} PID: {pid} at lib/refcount.c:28 refcount_warn_saturate+0xa6/0xf0",),
-    "list-corruption": ("list_del corruption, {address}->next is LIST_POISON1 (dead000000000100)\nkernel BUG at lib/list_debug.c:56!",),
+    "warning": (
+        f"WARNING: {_ON} at {{file}}:{{line}} {{place}}",
+        "WARNING: {file}:{line} at {place}, CPU#{cpu}: {comm}/{pid}",
+    ),
+    "refcount": (
+        f"refcount_t: underflow; use-after-free.\nWARNING: {_ON} at lib/refcount.c:28 refcount_warn_saturate+0xa6/0xf0",
+    ),
+    "list-corruption": (
+        "list_del corruption, {address}->next is LIST_POISON1 (dead000000000100)\nkernel BUG at lib/list_debug.c:56!",
+    ),
     "divide-error": ("divide error: 0000 [#1] PREEMPT SMP NOPTI",),
     "ubsan": ("UBSAN: shift-out-of-bounds in {file}:{line}:12",),
     "soft-lockup": ("watchdog: BUG: soft lockup - CPU#{cpu} stuck for 26s! [{comm}:{pid}]",),
     "hung-task": ("INFO: task {comm}:{pid} blocked for more than 120 seconds.",),
     "atomic-sleep": ("BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580",),
-    "memory-leak": ("BUG: memory leak\nunreferenced object {address} (size 64):\n  comm \"{comm}\", pid {pid}, jiffies 42949\n  backtrace:",),
-}  # fmt: skip
+    "memory-leak": (
+        "BUG: memory leak\nunreferenced object {address} (size 64):\n"
+        '  comm "{comm}", pid {pid}, jiffies 42949\n  backtrace:',
+    ),
+}
+_WITH_REGISTERS = frozenset(
+    ("null-deref", "page-fault", "gpf", "bug", "warning", "refcount", "list-corruption", "divide-error", "soft-lockup")
+)
 
 
 def can_paraphrase(event: Signature) -> bool:
@@ -77,7 +102,7 @@ def paraphrase(event: Signature, release: str, seed: str) -> str:
         lines = [*heads, *(f"    {_place(f.symbol, f.module, chance)}" for f in _frames(event, chance, arm))]
     else:
         lines = [*heads, f"CPU: {names['cpu']} PID: {names['pid']} Comm: {names['comm']} Not tainted {release} #1"]
-        if event.kind in ("null-deref", "page-fault", "gpf", "bug", "warning", "refcount", "list-corruption", "divide-error", "soft-lockup"):
+        if event.kind in _WITH_REGISTERS:
             lines.append(f"pc : {place}" if arm else f"RIP: 0010:{place}")
         if event.kind == "hung-task":
             lines.append(f"task:{names['comm']} state:D stack:    0 pid:{names['pid']} ppid:     2 flags:0x00004000")

@@ -55,8 +55,12 @@ def mine(source: Path, helpers: HelperFrames, progress: Progress = lambda done, 
     return Mined(count, tuple(joined), tuple(refused.most_common()), related, noisy)
 
 
-def _joined(rules: Sequence[MinedRule], record_of: Callable[[MinedRule], Record], helpers: HelperFrames) -> list[MinedRule]:
-    """The rules with those related that cannot be told apart, and as draft those that beat others on their own crash."""
+def _joined(
+    rules: Sequence[MinedRule], record_of: Callable[[MinedRule], Record], helpers: HelperFrames
+) -> list[MinedRule]:
+    """The rules with those related that cannot be told apart, and as draft those that beat others on their own
+    crash.
+    """
     rivals = Rivals(rules)
     related: dict[str, set[str]] = {rule.id: set() for rule in rules}
     beaten: Counter[str] = Counter()

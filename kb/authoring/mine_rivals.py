@@ -24,7 +24,8 @@ class Rivals:
         listed = [rule for rule in rules if rule.crashes]
         rare, drawn = rarity(listed), magnets(listed)
         self.leaves = {
-            rule.id: [_leaf(plain_crash(rule, crash, rare, drawn), rule.id) for crash in rule.crashes] for rule in listed
+            rule.id: [_leaf(plain_crash(rule, crash, rare, drawn), rule.id) for crash in rule.crashes]
+            for rule in listed
         }
         self.rules = {rule.id: rule for rule in listed}
         self._index: dict[str, list[tuple[str, float]]] = defaultdict(list)

@@ -29,12 +29,17 @@ _WAITS = re.compile(
     r"kernfs_\w+|sysfs_\w+|nfs_\w*wait\w*|rpc_wait\w*|sync_inodes\w*|iterate_supers|path_\w+|filename_\w+|walk_component|lookup_\w+"
 )
 _GENERIC_NAMES = frozenset(
-    "core main net fs mm kernel drivers include linux host common lib block arch x86 arm arm64 ipv4 ipv6 base bus device "
-    "driver file inode super dir namei ioctl sched time trace events power ethernet wireless usb pci gpu drm media sound soc "
-    "input char misc platform class function gadget client server util utils debug mem memory page io init module hw sw dev "
-    "amd intel nvidia broadcom qualcomm mediatek marvell realtek freescale video audio staging target iio adc dma".split()
+    """
+    core main net fs mm kernel drivers include linux host common lib block arch x86 arm arm64 ipv4 ipv6 base bus
+    device driver file inode super dir namei ioctl sched time trace events power ethernet wireless usb pci gpu
+    drm media sound soc input char misc platform class function gadget client server util utils debug mem memory
+    page io init module hw sw dev amd intel nvidia broadcom qualcomm mediatek marvell realtek freescale video
+    audio staging target iio adc dma
+    """.split()  # noqa: SIM905 - a list is unreadable
 )
-_DISPATCHERS_END = re.compile(r"_{0,3}(?:(?:x64|arm64|ia32|s390x?|riscv|se|do)_)?(?:compat_)?sys_\w+|x64_sys_call|ret_from_\w+|entry_SYSCALL\w*|kthread|start_secondary|secondary_startup\w*|cpu_startup_entry")
+_DISPATCHERS_END = re.compile(
+    r"_{0,3}(?:(?:x64|arm64|ia32|s390x?|riscv|se|do)_)?(?:compat_)?sys_\w+|x64_sys_call|ret_from_\w+|entry_SYSCALL\w*|kthread|start_secondary|secondary_startup\w*|cpu_startup_entry"
+)
 
 
 def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
@@ -174,15 +179,20 @@ def first_source(files: Sequence[str]) -> str:
 
 
 _OWN_FILE = tuple(
-    "arch/arm64 arch/powerpc arch/riscv arch/x86 arch block drivers/acpi drivers/android drivers/base drivers/block "
-    "drivers/bluetooth drivers/char drivers/clk drivers/crypto drivers/cxl drivers/dma drivers/firmware drivers/gpu/drm/amd "
-    "drivers/gpu/drm/i915 drivers/gpu/drm/xe drivers/gpu drivers/hid drivers/infiniband drivers/iommu drivers/md drivers/media "
-    "drivers/mtd drivers/net/bonding drivers/net/ethernet/intel drivers/net/ethernet/mellanox drivers/net/ethernet "
-    "drivers/net/usb drivers/net/wireless drivers/net drivers/nvme drivers/pci drivers/scsi drivers/tty drivers/ufs drivers/usb "
-    "drivers/vhost drivers/video drivers/virtio drivers/xen drivers fs/btrfs fs/erofs fs/ext4 fs/f2fs fs/jfs fs/nfs fs/nfsd "
-    "fs/nilfs2 fs/ntfs3 fs/ocfs2 fs/smb fs/xfs fs/gfs2 fs include io_uring kernel/bpf kernel/cgroup kernel/events kernel/rcu kernel/sched "
-    "kernel/time kernel/trace kernel lib mm net/bluetooth net/bridge net/can net/core net/ipv4 net/ipv6 net/mac80211 net/mptcp "
-    "net/netfilter net/rds net/sched net/sctp net/smc net/sunrpc net/tipc net/unix net/vmw_vsock net/wireless net/xfrm net security sound virt/kvm".split()
+    """
+    arch/arm64 arch/powerpc arch/riscv arch/x86 arch block drivers/acpi drivers/android drivers/base
+    drivers/block drivers/bluetooth drivers/char drivers/clk drivers/crypto drivers/cxl drivers/dma
+    drivers/firmware drivers/gpu/drm/amd drivers/gpu/drm/i915 drivers/gpu/drm/xe drivers/gpu drivers/hid
+    drivers/infiniband drivers/iommu drivers/md drivers/media drivers/mtd drivers/net/bonding
+    drivers/net/ethernet/intel drivers/net/ethernet/mellanox drivers/net/ethernet drivers/net/usb
+    drivers/net/wireless drivers/net drivers/nvme drivers/pci drivers/scsi drivers/tty drivers/ufs drivers/usb
+    drivers/vhost drivers/video drivers/virtio drivers/xen drivers fs/btrfs fs/erofs fs/ext4 fs/f2fs fs/jfs
+    fs/nfs fs/nfsd fs/nilfs2 fs/ntfs3 fs/ocfs2 fs/smb fs/xfs fs/gfs2 fs include io_uring kernel/bpf
+    kernel/cgroup kernel/events kernel/rcu kernel/sched kernel/time kernel/trace kernel lib mm net/bluetooth
+    net/bridge net/can net/core net/ipv4 net/ipv6 net/mac80211 net/mptcp net/netfilter net/rds net/sched
+    net/sctp net/smc net/sunrpc net/tipc net/unix net/vmw_vsock net/wireless net/xfrm net security sound
+    virt/kvm
+    """.split()  # noqa: SIM905 - a list is unreadable
 )
 _SUBSYSTEMS = tuple(sorted((f"{folder}/" for folder in _OWN_FILE), key=len, reverse=True))
 
@@ -195,7 +205,7 @@ def subsystem_of(files: Sequence[str]) -> str:
 
 
 def _ranges(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """ "introduced fixed commit" of each branch, the oldest branch first; branches without a fix where another has one."""
+    """Each branch as "introduced fixed commit", the oldest branch first, mainline last; those with a fix only."""
     found: dict[str, tuple[tuple[int, ...], str]] = {}
     for pair in pairs:
         if pair.fixed == NONE or upstream.parse(pair.fixed) is None:

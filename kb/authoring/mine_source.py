@@ -1,9 +1,9 @@
-"""
-The kernel CVE records, one by one: from JSON lines (also zstd-compressed) or a checkout of the kernel's vulns repository.
+"""The kernel CVE records, one by one: from JSON lines (also zstd-compressed) or a checkout of the kernel's
+vulns repository.
 
 JSON lines: id, title, files, pairs ([introduced, commit, fixed, commit] of each branch, "0" = none), description. The
-repository (git.kernel.org, pub/scm/linux/security/vulns.git) holds cve/published/<year>/CVE-*.json, a CVE record of format 5
-each, and beside it CVE-*.dyad with a line "introduced:commit:fixed:commit" for each branch.
+repository (git.kernel.org, pub/scm/linux/security/vulns.git) holds cve/published/<year>/CVE-*.json, a CVE
+record of format 5 each, and beside it CVE-*.dyad with a line "introduced:commit:fixed:commit" for each branch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ NONE = "0"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One branch: the version and commit that brought the defect in, and those that mended it; "0" where there is none."""
+    """One branch: the version and commit that brought the defect in, and those that mended it; "0" where there
+    is none.
+    """
 
     introduced: str
     introduced_by: str
@@ -62,7 +64,7 @@ def read_records(source: Path, progress: Progress = lambda done, total: None) ->
                 from kbmatch.collectors.containers.zstd import open_stream
 
                 with closing(open_stream(raw)) as stream:
-                    yield from _lines(io.BufferedReader(stream), source, lambda: progress(raw.tell(), size))  # type: ignore[arg-type]
+                    yield from _lines(io.BufferedReader(stream), source, lambda: progress(raw.tell(), size))
             else:
                 yield from _lines(raw, source, lambda: progress(raw.tell(), size))
     except OSError as error:
@@ -80,7 +82,9 @@ def _lines(stream: Any, source: Path, tick: Callable[[], None]) -> Iterator[Reco
         try:
             yield _record(json.loads(line))
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise UnreadableInput(f"{source}:{number}: not a CVE record ({error}); expected id, title, files, pairs") from error
+            raise UnreadableInput(
+                f"{source}:{number}: not a CVE record ({error}); expected id, title, files, pairs"
+            ) from error
         if number % 50 == 0:
             tick()
     tick()
@@ -97,7 +101,9 @@ def _checkout(root: Path, progress: Progress) -> Iterator[Record]:
     published = root / "cve" / "published"
     paths = sorted((published if published.is_dir() else root).rglob("CVE-*.json"))
     if not paths:
-        raise UnreadableInput(f"{root}: no cve/published/*/CVE-*.json below it; name a checkout of the kernel's vulns repository")
+        raise UnreadableInput(
+            f"{root}: no cve/published/*/CVE-*.json below it; name a checkout of the kernel's vulns repository"
+        )
     for number, path in enumerate(paths, 1):
         try:
             if path.stat().st_size > MAX_RECORD:
@@ -107,7 +113,11 @@ def _checkout(root: Path, progress: Progress) -> Iterator[Record]:
             description = next(d["value"] for d in cna["descriptions"] if d["lang"].startswith("en"))
             files = dict.fromkeys(f for part in cna.get("affected", ()) for f in part.get("programFiles", ()))
             yield Record(
-                record["cveMetadata"]["cveId"], cna["title"], description, tuple(files), _dyad(path.with_suffix(".dyad"))
+                record["cveMetadata"]["cveId"],
+                cna["title"],
+                description,
+                tuple(files),
+                _dyad(path.with_suffix(".dyad")),
             )
         except (ValueError, KeyError, TypeError, StopIteration) as error:
             raise UnreadableInput(f"{path}: not a CVE record of format 5 ({error!r})") from error

@@ -1,8 +1,7 @@
-"""
-Crash excerpts of commit messages: what is left of a log after quoting, trimming, wrapping and hand editing.
+"""Crash excerpts of commit messages: what is left of a log after quoting, trimming, wrapping and hand editing.
 
-The log reader gets the text first. What it does not read - bare function names, traces without a head, "..." in place of
-lines - is read here by looser rules that would be wrong in a log.
+The log reader gets the text first. What it does not read - bare function names, traces without a head, "..."
+in place of lines - is read here by looser rules that would be wrong in a log.
 """
 
 from __future__ import annotations
@@ -28,14 +27,19 @@ _BARE = re.compile(
     r"(?:\s*\+\s*(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
     r"(?:\s+(?P<file>[\w./+-]+\.[chS]:-?\d+))?(?P<inline>\s*\(?\[?inlined?\]?\)?)?\]?(?:\s+\[(?P<module>[\w-]+)\])?\s*$"
 )
-_SESSION = re.compile(r"#\d+\s+\[[0-9a-f]{8,16}\]\s+(?P<symbol>[A-Za-z_][\w.]*) at [0-9a-f]{8,16}(?:\s+\[(?P<module>[\w-]+)\])?")
+_SESSION = re.compile(
+    r"#\d+\s+\[[0-9a-f]{8,16}\]\s+(?P<symbol>[A-Za-z_][\w.]*) at [0-9a-f]{8,16}(?:\s+\[(?P<module>[\w-]+)\])?"
+)
 _EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[A-Za-z_][\w.]*)\+\d+\]")
 _SHORT = re.compile(r"(?:KASAN|KMSAN|KCSAN): [\w-]+ (?:in|int) ")
-_WRAPPED = re.compile(r"((?:WARNING: .*|BUG: K\w+: .*|kernel BUG) at \S+:\d+|BUG: K\w+SAN: [\w -]+ in)\n\s*([A-Za-z_][\w.]*\+0x)")
+_WRAPPED = re.compile(
+    r"((?:WARNING: .*|BUG: K\w+: .*|kernel BUG) at \S+:\d+|BUG: K\w+SAN: [\w -]+ in)\n\s*([A-Za-z_][\w.]*\+0x)"
+)
 _LEAK = re.compile(r"unreferenced object (?:\(percpu\) )?0x")
 _BLOCKED = re.compile(r"task:\S+\s+state:[DR]\b")
 _PLACE = re.compile(
-    r"(?:(?:[RE]?IP|[Pp][Cc]|NIP|epc)\b(?: is at)?\s*:?\s*(?:[0-9a-f]{4}:)?(?:\[?[0-9a-f]{16}\]?\s+)?)(?P<printed>[A-Za-z_][\w.]*(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)?(?:\s\[[\w-]+\])?)"
+    r"(?:(?:[RE]?IP|[Pp][Cc]|NIP|epc)\b(?: is at)?\s*:?\s*(?:[0-9a-f]{4}:)?(?:\[?[0-9a-f]{16}\]?\s+)?)"
+    r"(?P<printed>[A-Za-z_][\w.]*(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)?(?:\s\[[\w-]+\])?)"
 )
 _GAP = re.compile(r"^(?:\.{3,}|\[\.\.\.\]|\[\s*snip.*|<snip>|<\.\.\.>|\[skip\])$")
 _PROSE_KIND = (
@@ -131,12 +135,13 @@ def _begins(printed: str) -> str | None:
 def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature, bool]:
     """(line after it, event, whether it holds bare names) of the crash whose head stands in line `start`."""
     head, *_ = strip_prefixes(lines[start].strip())
-    groups = {}
+    groups: dict[str, str] = {}
     frames: list[Frame] = []
     bare = False
     symbol = module = printed = None
-    at = start
-    for at in range(start, min(len(lines), start + 160)):  # noqa: B007 - read behind the loop
+    end = start
+    for at in range(start, min(len(lines), start + 160)):
+        end = at
         text, *_ = strip_prefixes(lines[at].strip())
         match = match_head(text)
         if match is not None:
@@ -144,7 +149,9 @@ def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature,
                 break
             for key, value in match.groups.items():
                 groups.setdefault(key, value)
-            if match.head.kind == "null-deref" or (match.head.rank >= 7 and kind in ("bug", "other", "warning", "invalid-opcode")):
+            if match.head.kind == "null-deref" or (
+                match.head.rank >= 7 and kind in ("bug", "other", "warning", "invalid-opcode")
+            ):
                 kind = match.head.kind
             place = match.groups.get("printed")
             if place and symbol is None:
@@ -152,7 +159,7 @@ def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature,
                 symbol, _, _, module = parse_location(place.split("(")[0].strip())
             continue
         if frames and at > start and (_BLOCKED.match(text) or _LEAK.match(text)):
-            at -= 1
+            end = at - 1
             break
         exception = _EXCEPTION.match(text)
         if exception is not None and symbol is None:
@@ -180,9 +187,9 @@ def _event(lines: Sequence[str], start: int, kind: str) -> tuple[int, Signature,
         kind = "null-deref"
     event = Signature(
         kind=kind, message=head, symbol=symbol, printed=printed, module=module, address=number,
-        source_line=groups.get("file"), trace=tuple(frames), text=tuple(lines[start : at + 1]),
+        source_line=groups.get("file"), trace=tuple(frames), text=tuple(lines[start : end + 1]),
     )  # fmt: skip
-    return at, event, bare
+    return end, event, bare
 
 
 def _frame(text: str) -> tuple[Frame | None, bool]:
@@ -194,7 +201,7 @@ def _frame(text: str) -> tuple[Frame | None, bool]:
     if session is not None:
         return Frame(strip_decorations(session["symbol"]), session["symbol"], module=session["module"] or ""), False
     match = _BARE.match(text.strip())
-    if match is None or not _LIKE_A_FUNCTION.search(match["symbol"]) and not match["file"]:
+    if match is None or (not _LIKE_A_FUNCTION.search(match["symbol"]) and not match["file"]):
         return None, False
     symbol = strip_decorations(match["symbol"])
     shown = f"{symbol} {match['file'] or ''} [inline]" if match["inline"] else symbol
@@ -223,7 +230,11 @@ def _frames(lines: Sequence[str], start: int) -> tuple[int, list[Frame]] | None:
 
 
 def _is_prose(text: str) -> bool:
-    return len(text.split()) >= 5 and ":" not in text.split()[0] and not re.match(r"^[A-Z]{2,3}\w{0,3}:|^[\da-f ]+$", text)
+    return (
+        len(text.split()) >= 5
+        and ":" not in text.split(maxsplit=1)[0]
+        and not re.match(r"^[A-Z]{2,3}\w{0,3}:|^[\da-f ]+$", text)
+    )
 
 
 def _prose_kind(text: str) -> str:

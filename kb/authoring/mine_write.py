@@ -1,4 +1,6 @@
-"""Writes mined rules: one YAML file a subsystem, sorted by id, keys in a fixed order, so that a re-run changes little."""
+"""Writes mined rules: one YAML file a subsystem, sorted by id, keys in a fixed order, so that a re-run changes
+little.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def sort_key(rule: MinedRule) -> tuple[int, int]:
 
 
 def write_rules(rules: Iterable[MinedRule], folder: Path) -> dict[str, int]:
-    """Write the files into `folder`, remove those of subsystems without rules; (file name -> rules). Unchanged files stay."""
+    """Write the files into `folder`, remove those of subsystems without rules; return file name -> number of rules.
+
+    Unchanged files are not touched.
+    """
     by_file: dict[str, list[MinedRule]] = defaultdict(list)
     for rule in rules:
         by_file[rule.subsystem].append(rule)
@@ -44,7 +49,10 @@ def write_rules(rules: Iterable[MinedRule], folder: Path) -> dict[str, int]:
             continue
         for year in sorted({rule.id.split("-")[1] for rule in own}):
             part = [rule for rule in own if rule.id.split("-")[1] == year]
-            texts[f"{subsystem}-{year}.yaml"], counts[f"{subsystem}-{year}.yaml"] = file_text(subsystem, part), len(part)
+            texts[f"{subsystem}-{year}.yaml"], counts[f"{subsystem}-{year}.yaml"] = (
+                file_text(subsystem, part),
+                len(part),
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.yaml"):
         if path.name != OVERRIDES and path.name not in texts:
@@ -57,7 +65,12 @@ def write_rules(rules: Iterable[MinedRule], folder: Path) -> dict[str, int]:
 
 
 def _rule_lines(rule: MinedRule) -> list[str]:
-    lines = [f"  - id: {rule.id}", f"    title: {_quoted(rule.title)}", f"    status: {rule.status}", f"    tier: {rule.tier}"]
+    lines = [
+        f"  - id: {rule.id}",
+        f"    title: {_quoted(rule.title)}",
+        f"    status: {rule.status}",
+        f"    tier: {rule.tier}",
+    ]
     if rule.anchor:
         lines.append(f"    anchor: {_listed(rule.anchor)}")
     lines.append("    crashes:")

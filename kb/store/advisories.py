@@ -1,13 +1,12 @@
-"""
-Vendors' fixed versions by CVE id: files under kb/advisories/, joined to the rules when the knowledge is compiled.
+"""Vendors' fixed versions by CVE id: files under kb/advisories/, joined to the rules when the knowledge is compiled.
 
     format: 1
     source: AlmaLinux OSV (MIT)
     fixed:
       CVE-2023-1234: ["rhel8 4.18.0-513.5.1.el8_9 ALSA-2023:7077"]      # product, fixed version, advisory[, stream]
 
-An advisory tells the fix, not the beginning: the vendor's kernel counts as affected before it only if upstream brought the
-defect in at or below the version that the vendor's line was cut from; else the beginning is unknown.
+An advisory tells the fix, not the beginning: the vendor's kernel counts as affected before it only if upstream
+brought the defect in at or below the version that the vendor's line was cut from; else the beginning is unknown.
 """
 
 from __future__ import annotations
@@ -66,7 +65,9 @@ def read_advisories(
             for item in lines.items if isinstance(lines, SequenceNode) else ():
                 parts = str(item.value).split() if isinstance(item, Scalar) else []
                 if len(parts) not in (3, 4):
-                    problems.add(item, "bad-value", 'write "PRODUCT VERSION ADVISORY" or "PRODUCT VERSION ADVISORY STREAM"')
+                    problems.add(
+                        item, "bad-value", 'write "PRODUCT VERSION ADVISORY" or "PRODUCT VERSION ADVISORY STREAM"'
+                    )
                     continue
                 found.setdefault(str(name.value).upper(), []).append(FixedVersion(*parts))
     return found
@@ -116,7 +117,7 @@ def _introduced(affected: Sequence[Node]) -> str | None:
                 found.append(start)
     # a stable release that took the defect as a backport ("5.10.30") says nothing of mainline
     mainline = [text for text in found if text == ALWAYS or text.count(".") == 1 or text.startswith("2.6.")]
-    return (mainline or found or [None])[0]
+    return next(iter(mainline or found), None)
 
 
 def _at_or_below(introduced: str | None, base: str | None) -> bool:

@@ -32,6 +32,7 @@ from typing import Any
 from kbmatch.engine.document import Mapping as MappingNode
 from kbmatch.engine.document import Node, Problems, Reader
 from kbmatch.engine.face import FAMILY
+from kbmatch.engine.rule import STATUSES
 from kbmatch.kb.store.documents import document_from_plain
 from kbmatch.kb.store.yaml_reader import read_yaml
 
@@ -111,7 +112,7 @@ def _file(path: Path, problems: Problems) -> Iterator[MinedRule]:
             title=entry.text("title") or "",
             crashes=tuple(_crash(crash, problems) for crash in entry.mappings("crashes")),
             ranges=entry.texts("ranges"),
-            status=entry.text("status") or "draft",
+            status=entry.one_of("status", STATUSES) or "draft",
             tier=entry.one_of("tier", TIERS) or "thin",
             anchor=entry.texts("anchor"),
             related=entry.texts("related"),
@@ -153,13 +154,26 @@ def _overridden(rules: list[MinedRule], path: Path, problems: Problems) -> list[
             continue
         changes = item.get("set")
         if isinstance(changes, MappingNode):
-            values = Reader(changes, problems, "'set'")
-            values.check_keys(_SETTABLE)
-            lists = ("anchor", "mentioned", "ranges", "related")
-            by_id[id_] = replace(
-                by_id[id_], **{key: values.texts(key) if key in lists else values.text(key) for key in changes.keys()}
-            )
+            by_id[id_] = _changed(by_id[id_], Reader(changes, problems, "'set'"))
     return list(by_id.values())
+
+
+def _changed(rule: MinedRule, values: Reader) -> MinedRule:
+    values.check_keys(_SETTABLE)
+
+    def listed(key: str, now: tuple[str, ...]) -> tuple[str, ...]:
+        return now if values.node.get(key) is None else values.texts(key)
+
+    return replace(
+        rule,
+        title=values.text("title") or rule.title,
+        status=values.one_of("status", STATUSES) or rule.status,
+        tier=values.one_of("tier", TIERS) or rule.tier,
+        anchor=listed("anchor", rule.anchor),
+        mentioned=listed("mentioned", rule.mentioned),
+        ranges=listed("ranges", rule.ranges),
+        related=listed("related", rule.related),
+    )
 
 
 def rarity(rules: Sequence[MinedRule]) -> dict[str, float]:
@@ -186,9 +200,7 @@ def expanded(rules: Sequence[MinedRule]) -> Iterator[tuple[str, Node]]:
         yield rule.file, document_from_plain(plain_rule(rule, rare, drawn), rule.file)
 
 
-def plain_crash(
-    rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], drawn: frozenset[str]
-) -> dict[str, Any]:
+def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], drawn: frozenset[str]) -> dict[str, Any]:
     """The scored leaf of one crash as plain values."""
     similar: dict[str, Any] = {"kind": crash.kind, "blamed": list(crash.blamed)}
     if crash.top:
@@ -253,5 +265,3 @@ def _commits(lines: Sequence[str]) -> list[str]:
     """The fix commits, mainline's (the last range's) first."""
     commits = [parts[2] for line in reversed(lines) if len(parts := line.split()) > 2 and parts[2] != "0"]
     return list(dict.fromkeys(commits))
-
-
