@@ -69,6 +69,15 @@ def test_the_raw_instruction_pointer_comes_from_the_stack(core: Any) -> None:
     assert event["registers"]["rip"] == POLL + 0x2BB
 
 
+def test_without_registers_on_the_stack_the_queue_is_known_by_its_shape(core: Any) -> None:
+    found = found_of(core, frame=False)
+    assert verdicts(found) == {SENTINEL: "confirmed", BEHIND: "refuted"}
+    assert found["state"][PROBE]["complete"] is True
+    assert found["events"][0]["registers"]["rip"] is None
+    healthy = found_of(core, frame=False, rsp_cons=0x1D2, rsp_prod=0x1DB, cleared=1)
+    assert verdicts(healthy) == {SENTINEL: "refuted", BEHIND: "refuted"}
+
+
 def test_the_index_before_is_still_the_sentinel(core: Any) -> None:
     assert verdicts(found_of(core, rsp_cons=0xFFFFFFFE)) == {SENTINEL: "confirmed", BEHIND: "refuted"}
 

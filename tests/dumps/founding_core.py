@@ -31,9 +31,18 @@ _ORDER = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "r
 
 
 def founding_guest(
-    log: str, *, rsp_cons: int = 0xFFFFFFFF, rsp_prod: int = 193, cleared: int = 1, left_out: str = ""
+    log: str,
+    *,
+    rsp_cons: int = 0xFFFFFFFF,
+    rsp_prod: int = 193,
+    cleared: int = 1,
+    left_out: str = "",
+    frame: bool = True,
 ) -> Guest:
-    """The guest; `cleared` slots in a row from rsp_cons on are empty. `left_out` is "sring", "queue" or nothing."""
+    """The guest; `cleared` slots in a row from rsp_cons on are empty. `left_out` is "sring", "queue" or nothing.
+
+    Without `frame` there is no struct pt_regs on the stack.
+    """
     records = [
         Record(found[3].encode(), int(found[1]) * 10**9 + int(found[2]) * 1000)
         for line in log.splitlines()
@@ -50,7 +59,8 @@ def founding_guest(
     )
     _map_direct(guest)
     _napi_and_ring(guest, rsp_cons, rsp_prod, cleared)
-    _exception_frame(guest, log)
+    if frame:
+        _exception_frame(guest, log)
     for name, address, length in (("sring", SRING, PAGE), ("queue", QUEUE, 3 * PAGE)):
         if left_out == name:
             for pfn in range((address - DIRECT) // PAGE, (address + length - DIRECT) // PAGE):
