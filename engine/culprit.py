@@ -19,8 +19,8 @@ from kbmatch.engine.symbols import strip_decorations
 class HelperFrames:
     """Names that carry no blame. Each text is one regular expression for whole, undecorated function names.
 
-    `common` holds for every kind; `common_by_initial` is the same, by the letter that a name begins with, so that
-    little of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions` (by kind too)
+    `common` holds for every kind; `common_by_initial` is the same, by the up to three letters that a name begins
+    with, so that little of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions` (by kind too)
     takes away from both. `dispatchers` call other people's work (a system call, a softirq loop); for the kinds of
     `stall_kinds`, and for events whose message contains `stall_messages`, the function that the innermost dispatcher
     called is blamed, because such a report catches a looping CPU at a random depth; `outer_dispatchers` count where
@@ -42,8 +42,13 @@ class HelperFrames:
         """Whether a function of this (undecorated) name carries no blame in an event of this kind."""
         if _full(self.exceptions.get(kind, ""), symbol):
             return False
-        common = self.common_by_initial.get(symbol[:1], "") if self.common_by_initial else self.common
-        return _full(common, symbol) or _full(self.by_kind.get(kind, ""), symbol)
+        return self._is_common(symbol) or _full(self.by_kind.get(kind, ""), symbol)
+
+    def _is_common(self, symbol: str) -> bool:
+        split = self.common_by_initial
+        if not split:
+            return _full(self.common, symbol)
+        return any(_full(split.get(key, ""), symbol) for key in {symbol[:3], symbol[:2], symbol[:1], ""})
 
     def is_dispatcher(self, symbol: str) -> bool:
         """Whether a function of this name calls other people's work: a system call, a softirq loop."""
@@ -100,7 +105,7 @@ def culprit_of(event: Signature, helpers: HelperFrames) -> Culprit | None:
     if not frames and event.tasks:
         frames = event.tasks[0].trace
     top = [Frame(event.symbol, event.printed or "", module=event.module)] if event.symbol else []
-    reliable = [*top, *event.locks, *(f for f in frames if f.reliable)]
+    reliable = [*(event.locks or top), *(f for f in frames if f.reliable)]
     if helpers.is_stall(event):
         blamed = _called_by_dispatcher(event.kind, helpers, reliable)
         if blamed:

@@ -70,7 +70,7 @@ class Signature:
 
     `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head.
     `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:", `locks`
-    where lockdep says that the locks already held were taken. These four are no part of the JSON contract.
+    where lockdep says that a lock was taken: the one at hand, with what is inlined there, then those already held. These four are no part of the JSON contract.
     """
 
     kind: str

@@ -139,7 +139,7 @@ class Body:
         self.task: tuple[str, int] | None = None
         self.modules = ""
         self.lock_at: str | None = None
-        self.locks_held: list[Frame] = []
+        self.locks: list[Frame] = []
         self.arch: str | None = None
         self.caller: str | None = None
         self.kaslr_offset: int | None = None

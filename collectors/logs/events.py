@@ -122,7 +122,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         lines={name: number for name, number in lines.items() if number not in (None, line.number)},
         text=tuple(dict.fromkeys(one.text for one in _own_lines(draft))),
         modules=_module_names(body.modules),
-        locks=tuple(body.locks_held),
+        locks=tuple(body.locks),
     )
     return event, body
 

@@ -14,9 +14,10 @@ from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_releas
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
-from kbmatch.collectors.logs.trace import frame_of, parse_frame, starts_side_report, starts_trace
+from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
+from kbmatch.engine.symbols import parse_location
 
 _CODE = lazy(r"Code: ?(?P<code>(?:\(?<?[0-9a-f]{2,8}>?\)?[ ]*)+)")
 _CODE_PIECE = lazy(r"(?:[<(]?[0-9a-f]{2,8}[>)]? )*[<(]?[0-9a-f]{2,8}[>)]? ?$")
@@ -42,12 +43,11 @@ _ARCH_OF_COUNTER = (
     ("epc : ", "riscv64"),
     ("Krnl PSW", "s390x"),
 )
-_LOCK_AT = lazy(r".*\bat: (?:\[<[0-9a-f]+>\] ?)?(?P<printed>[A-Za-z_.][\w.$]*(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?.*)$")
+_LOCK_ADDRESS = lazy(r"^\[<[0-9a-f]+>\] ?")
 _LOCK_NEXT = lazy(
     r"is trying to (?:acquire|release|lock)|takes:$|still has locks held|is freeing memory|"
     r"(?:is )?exiting with locks still held|just changed the state of lock|lock held when"
 )
-_RELEASE_AT = lazy(r"\[<[0-9a-f]+>\] (?P<printed>[A-Za-z_.][\w.$]*\+0x.*)$")
 
 
 _RISCV_CAUSE = {0xC: "exec", 0xD: "read", 0xF: "write", 0x1: "exec", 0x5: "read", 0x7: "write"}
@@ -107,6 +107,8 @@ class _Reader:
                 return
             if self.side and self.kind == "kcsan" and "by " in text:
                 return
+        if (self.lock_next or self.lock_held) and self._lock(text):
+            return
         frame = parse_frame(text)
         if frame is not None and (frame.frames or frame.marks):
             self._frame(frame.frames, frame.marks, frame.source_line)
@@ -321,32 +323,42 @@ class _Reader:
         return False
 
     def _lock(self, text: str) -> bool:
-        """Where lockdep says that a lock was taken: the one at hand, then those that the task already held."""
+        """Where lockdep says that a lock was taken: the one at hand, then those that the task already held.
+
+        Decoded logs repeat the line for each inlined level, the function with the offset comes last.
+        """
         body = self.body
-        if body.lock_at is None:
-            if _LOCK_NEXT.search(text):
-                self.lock_next = True
-                return False
-            if text.startswith("last function: "):
-                body.lock_at = text[15:].strip()
+        if text.startswith("last function: ") and body.lock_at is None:
+            body.lock_at = text[15:].strip()
+            body.lines["symbol"] = self.number
+            return True
+        if not (self.lock_next or self.lock_held):
+            self.lock_next = body.lock_at is None and _LOCK_NEXT.search(text) is not None
+            self.lock_held = body.lock_at is not None and text.endswith(_HELD)
+            return False
+        site = _lock_site(text)
+        if site is not None and len(body.locks) < _MAX_FRAMES:
+            body.locks.append(site)
+        inlined = site is not None and text.endswith("[inline]")
+        if (site is not None and not inlined) or (site is None and body.locks and text):
+            if self.lock_next and body.lock_at is None:
+                body.lock_at = body.locks[-1].printed
                 body.lines["symbol"] = self.number
-                return True
-            match = None
-            if self.lock_next:
-                match = _LOCK_AT.match(text) if " at: " in text else _RELEASE_AT.match(text)
-            if match:
-                body.lock_at = match["printed"].strip()
-                body.lines["symbol"] = self.number
-                return True
-        elif text.endswith(_HELD):
-            self.lock_held = True
-        elif self.lock_held:
-            self.lock_held = False
-            match = _LOCK_AT.match(text) if " at: " in text else None
-            if match and len(body.locks_held) < _MAX_FRAMES:
-                body.locks_held.append(frame_of(match["printed"].strip(), True))
-                return True
-        return False
+            self.lock_next = self.lock_held = False
+        return site is not None
+
+
+def _lock_site(text: str) -> Frame | None:
+    """The function behind "at:" in a line of lockdep's, or behind the address that it prints alone."""
+    before, _, place = text.rpartition(" at: ")
+    if not before and not text.startswith("[<"):
+        return None
+    place = _LOCK_ADDRESS.sub("", place.strip())
+    found = parse_frame(place, markers=False)
+    if found is not None and found.frames:
+        return found.frames[0]
+    symbol = parse_location(place)[0]
+    return Frame(symbol, place) if symbol else None
 
 
 def read_body(draft: Draft) -> Body:
