@@ -10,6 +10,7 @@ from kbmatch.cli.style import Style, plain_text
 from kbmatch.cli.wording import (
     advice,
     differential,
+    equals,
     event_lines,
     headline,
     kernel_name,
@@ -24,6 +25,8 @@ from kbmatch.engine.logic import Truth
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 WIDTH = 100
+MAX_LISTED = 8
+"""Equal findings that are listed; --all explains every one."""
 
 
 def text_report(diagnosis: Diagnosis, knowledge: KnowledgeBase, *, colour: bool, everything: bool) -> str:
@@ -57,15 +60,14 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
 
 
 def _findings(shown: list[Finding], own: list[Finding], style: Style) -> Iterator[str]:
-    best = [f for f in shown if f.verdict is shown[0].verdict]
+    best = [f for f in shown if f.tied][:MAX_LISTED] or equals(shown)[:MAX_LISTED]
     for number, finding in enumerate(best, 1):
         mark = f"{number}. " if len(best) > 1 else ""
         yield f"  {mark}{style.bold(finding.rule.title)}"
-        names = [
-            finding.rule.id,
-            *finding.rule.aliases,
-            *(f"fix {fix.commit[:12]}" for fix in finding.rule.fixes),
-        ]
+        fixes = [f"fix {fix.commit[:12]}" for fix in finding.rule.fixes]
+        backports = [f"{len(fixes) - 2} more"] if len(fixes) > 3 else fixes[2:]
+        aliases = [alias for alias in finding.rule.aliases if alias.lower() != finding.rule.id]
+        names = [finding.rule.id, *aliases, *fixes[:2], *backports]
         yield f"  {' ' * len(mark)}{style.dim(', '.join(names))}"
         if len(best) == 1:
             yield from _wrapped(finding.rule.description, "  ")

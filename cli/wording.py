@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
@@ -10,6 +11,8 @@ from kbmatch.engine.finding import Diagnosis, Finding, Sibling
 from kbmatch.engine.incident import Kernel, Machine
 from kbmatch.engine.logic import Truth
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.similarity import LIKELY
+from kbmatch.engine.ties import MARGIN, is_scored
 from kbmatch.engine.verdict import Verdict
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
@@ -34,15 +37,36 @@ def headline(diagnosis: Diagnosis, shown: Sequence[Finding], knowledge: Knowledg
             "CONFIRMED, BUT",
             f"this version should not have the bug: {best.version.why}",
         )
-    ties = sum(f.verdict is best.verdict for f in shown)
+    if best.tied:
+        return "NO SINGLE ANSWER", _tie_phrase(best.tied, [f for f in shown if f.tied])
+    ties = len(equals(shown))
     what = "a known bug" if ties == 1 else f"one of {ties} known bugs that leave the same trace"
     if best.verdict in (Verdict.CONFIRMED, Verdict.LIKELY):
         return _WORDS[best.verdict], f"{what}{_fix_phrase(best, knowledge)}"
     if best.verdict is Verdict.ALREADY_FIXED:
         return _WORDS[best.verdict], f"it looks like {what}, but {best.version.why}"
+    if best.verdict is Verdict.POSSIBLE and is_scored(best) and best.score < LIKELY:
+        return _WORDS[best.verdict], f"it resembles {what}, but too little to say that it is the same"
     if best.verdict is Verdict.POSSIBLE:
         return _WORDS[best.verdict], f"it looks like {what}; whether this kernel has it is not known"
     return _WORDS[best.verdict], best.rule.title
+
+
+def equals(shown: Sequence[Finding]) -> list[Finding]:
+    """The findings that say as much as the first: of the same verdict, and none that resembles clearly less."""
+    best = shown[0]
+    least = best.score - MARGIN if is_scored(best) else 0.0
+    return [f for f in shown if f.verdict is best.verdict and (not is_scored(f) or f.score >= least)]
+
+
+def _tie_phrase(count: int, tied: Sequence[Finding]) -> str:
+    """How many rules tie, of which subsystem, and the functions that all of them share with the crash."""
+    places = dict.fromkeys(PurePath((f.rule.file or "").partition("#")[0]).stem for f in tied)
+    frames = [{*e.value} for f in tied for e in f.evidence if e.fact == "frame" and isinstance(e.value, tuple)]
+    first = next((e.value for e in tied[0].evidence if e.fact == "frame" and isinstance(e.value, tuple)), ())
+    shared = [str(name) for name in first if all(name in names for names in frames)][:4]
+    where = f" in {', '.join(list(places)[:3])}" if any(places) else ""
+    return f"{count} known bugs{where} leave this trace alike" + (f": {' < '.join(shared)}" if shared else "")
 
 
 def _fix_phrase(finding: Finding, knowledge: KnowledgeBase) -> str:
@@ -192,9 +216,13 @@ def advice(
         if product is not None and product.livepatch:
             lines.append(product.livepatch)
     elif action == "vendor":
-        fixes = ", ".join(f"{fix.commit[:12]} ({fix.title})" for fix in finding.rule.fixes)
+        fixes = ", ".join(f"{', '.join(commits)} ({title})" for title, commits in _by_title(finding).items())
         aliases = "".join(f" or {alias}" for alias in finding.rule.aliases)
-        lines.append(f"No fixed version is known for this kernel. Look in the vendor's changelog for {fixes}{aliases}.")
+        if finding.version.fixed is not None and finding.version.status is VersionStatus.UNKNOWN:
+            lines.append(f"{finding.version.why[:1].upper()}{finding.version.why[1:]}.")
+        else:
+            lines.append("No fixed version is known for this kernel.")
+        lines[-1] += f" Look in the vendor's changelog for {fixes}{aliases}."
         lines += [f"    {command}" for command in finding.recommend.commands]
     elif action == "escalate":
         lines.append(
@@ -212,3 +240,11 @@ def advice(
         lines.append(f"Until then: {finding.rule.workaround.strip()}")
     lines += [f"See {reference}" for reference in finding.rule.references]
     return lines
+
+
+def _by_title(finding: Finding) -> dict[str, list[str]]:
+    """The fixes' commits by title: a fix has one in mainline (first) and one in each stable branch."""
+    found: dict[str, list[str]] = {}
+    for fix in finding.rule.fixes:
+        found.setdefault(fix.title, []).append(fix.commit[:12])
+    return found
