@@ -32,7 +32,9 @@ needs_debuginfo = pytest.mark.skipif(not VMLINUX or not NETFRONT, reason="DEBUGI
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # not $XDG_CACHE_HOME, where the compiled knowledge is: it would be compiled for every test
+    for module in ("type_cache", "debuginfod"):
+        monkeypatch.setattr(f"kbmatch.collectors.types.{module}.cache_folder", lambda: tmp_path / "cache/kbmatch/types")
 
 
 @pytest.fixture
