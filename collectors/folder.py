@@ -18,6 +18,8 @@ from kbmatch.engine.errors import UnreadableInput
 
 MAX_FILES = 20_000
 MAX_DEPTH = 4
+_REPORT = "kbmatch-report"
+"""What `kbmatch watch` puts beside a crash; it is no log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _candidates(folder: Path) -> Iterator[_Candidate]:
                 kind = identify(file.read(HEAD_BYTES), status.st_size)
         except OSError:
             continue
-        if kind not in ("binary", "freeze"):
+        if kind not in ("binary", "freeze") and _REPORT not in path.name:
             is_dump = kind not in ("console", "transcript")
             yield _Candidate(path, status.st_mtime_ns, is_dump)
 
