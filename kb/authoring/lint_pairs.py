@@ -61,6 +61,7 @@ def _overlaps(rules: Sequence[Rule], own: Mapping[str, LintedRule]) -> Iterator[
             # where the CPU stood is a frame too, and mostly the culprit: rules meet whichever they name
             groups.setdefault(("function" if fact != "task-frame" else fact, value), []).append(rule)
     needs: dict[str, Leaves] = {}
+    exact: dict[str, dict[str, frozenset[int | str]]] = {}
     reported: set[tuple[str, str]] = set()
     for group in groups.values():
         for index, rule in enumerate(group[:MAX_GROUP]):
@@ -73,6 +74,9 @@ def _overlaps(rules: Sequence[Rule], own: Mapping[str, LintedRule]) -> Iterator[
                 for one in (rule, other):
                     if one.id not in needs:
                         needs[one.id] = demands(one.signature)
+                        exact[one.id] = _exact(needs[one.id])
+                if _told_apart(exact[rule.id], exact[other.id]):
+                    continue
                 if not overlap(rule.signature, other.signature, needs[rule.id], needs[other.id]):
                     continue
                 reported.add(pair)
@@ -80,6 +84,20 @@ def _overlaps(rules: Sequence[Rule], own: Mapping[str, LintedRule]) -> Iterator[
                 mark = own[place.id].place("signature")
                 text = f"every condition here can hold on a crash of {sibling.id} too, and neither names the other"
                 yield Diagnostic(mark.file, mark.line, mark.column, "overlap", text)
+
+
+def _exact(needs: Leaves) -> dict[str, frozenset[int | str]]:
+    """The values that each single-valued fact is demanded to have one of."""
+    return {
+        leaf.fact: frozenset(leaf.values)
+        for leaf, wanted in needs
+        if wanted and leaf.operator == "is" and not FACTS[leaf.fact].many
+    }
+
+
+def _told_apart(one: Mapping[str, frozenset[int | str]], other: Mapping[str, frozenset[int | str]]) -> bool:
+    """Whether a fact must have different values: most pairs differ in that, and it is quick to see."""
+    return any(fact in other and values.isdisjoint(other[fact]) for fact, values in one.items())
 
 
 def overlap(one: Condition, other: Condition, needs: Leaves, others: Leaves) -> bool:
