@@ -1,5 +1,4 @@
-"""
-Signature: the facts of one crash event, as the kernel reported it.
+"""Signature: the facts of one crash event, as the kernel reported it.
 
 Unknown is None, never 0 or "". Integers are unsigned 64-bit. The meaning of every field is DESIGN.md's
 "Signature JSON"; the field names are its keys, in its order.
@@ -13,8 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """
-    One line of a call trace.
+    """One line of a call trace.
 
     `symbol` has the compiler's and tracers' decorations stripped, `printed` is the line as logged, and `offset`
     and `size` (bytes) belong to `printed`. `module` is "" where the frame was printed without a tag, None where
@@ -39,8 +37,7 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """
-    The faulting instruction, decoded from the Code: line.
+    """The faulting instruction, decoded from the Code: line.
 
     `base` is the base register of the operand that faulted and `displacement` (signed) its constant part.
     `explains_address` says whether base + index * scale + displacement is the faulting address; None where
@@ -65,12 +62,12 @@ class HungTask:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """
-    The facts of one crash event.
+    """The facts of one crash event.
 
     `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head.
     `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:", `locks`
-    where lockdep says that a lock was taken: the one at hand, with what is inlined there, then those already held. These four are no part of the JSON contract.
+    where lockdep says that a lock was taken: the one at hand, with what is inlined there, then those already held.
+    These four are no part of the JSON contract.
     """
 
     kind: str

@@ -14,7 +14,6 @@ from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, reader_of, unpacked
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
-from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Signature
 
 _HEAD_WINDOW = 256 * 1024
@@ -126,9 +125,10 @@ def read_log(data: bytes) -> LogReading:
     scanner = _Scanner(reader, everything=len(data) <= _SMALL or reader is not printed_lines)
     for start, end, first in blocks:
         scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
-    if not scanner.grouper.drafts and len(data) <= _SMALL and _TORN.search(data):
-        scanner = _Scanner(reader, everything=True, torn=True)
-        scanner.feed(data)
+    if not scanner.grouper.drafts and _is_torn(data):
+        scanner = _Scanner(reader, everything=scanner.everything, torn=True)
+        for start, end, first in blocks:
+            scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
     return scanner.reading()
 
 
@@ -140,12 +140,18 @@ def scan_stream(file: BinaryIO) -> LogReading:
     head = _read_lines(file, b"")
     if len(head) < _CHUNK:
         return read_log(head)
+    if len(pstore_blocks(head)) > 1:
+        return read_log(head + file.read(_PSTORE))  # the newest part may be the last
     scanner = _Scanner(reader_of(head), everything=False)
+    torn = _Scanner(scanner.reader, everything=False, torn=True)
     while head:
         cut = head.rfind(b"\n") + 1 or len(head)
+        line = scanner.line
         scanner.feed(head[:cut])
+        if not scanner.grouper.drafts and _is_torn(head):
+            torn.feed(head[:cut], line)
         head = _read_lines(file, head[cut:])
-    return scanner.reading()
+    return (scanner if scanner.grouper.drafts or not torn.grouper.drafts else torn).reading()
 
 
 def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
@@ -163,7 +169,13 @@ def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
     return b"".join(parts)
 
 
-_TORN = lazy(rb"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: |RIP: 0010:|Krnl PSW : |\bPC is at |---\[ end trace|NIP \[")
+_PSTORE = 64 << 20
+_TORN = (b" PID: ", b"RIP: 0010:", b"Krnl PSW : ", b"PC is at ", b"---[ end trace", b"NIP [")
+
+
+def _is_torn(data: bytes) -> bool:
+    """Whether parts of a report stand in `data`, though it may have no head."""
+    return any(sign in data for sign in _TORN)
 
 
 def _reading(scanner: _Scanner) -> LogReading:

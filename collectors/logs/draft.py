@@ -136,6 +136,7 @@ class Body:
         self.access: str | None = None
         self.address: int | None = None
         self.last_cr2: int | None = None
+        self.behind_shadow: int | None = None
         self.task: tuple[str, int] | None = None
         self.modules = ""
         self.lock_at: str | None = None

@@ -58,6 +58,8 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
     address, address_line = _address(body, groups, kind)
     kind = _refined(kind, draft, body, groups, address)
+    fault_address, address, address_line = address, *_behind_shadow(body, kind, address, address_line)
+    kind = _refined(kind, draft, body, groups, address)
     access = _access(body, groups, kind, event_arch(body))
     registers: dict[str, int | None] = {}
     if body.where is not None and kind_has_registers(body):
@@ -115,7 +117,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         access=access,
         registers=registers,
         code=body.code,
-        instruction=_instruction(body, registers, address, access),
+        instruction=_instruction(body, registers, fault_address, access),
         source_line=_source(groups, printed, body),
         tasks=tasks,
         trace=tuple(frames),
@@ -212,12 +214,23 @@ def _address(body: Body, groups: dict[str, str], kind: str) -> tuple[int | None,
     return None, None
 
 
+def _behind_shadow(body: Body, kind: str, address: int | None, line: int | None) -> tuple[int | None, int | None]:
+    """(address, its line): where a check of KASAN's faulted, its shadow byte was read, and KASAN tells what for
+    (mm/kasan/report.c, kasan_non_canonical_hook).
+    """
+    if body.behind_shadow is None or (kind not in _FAULTS and kind != "gpf"):
+        return address, line
+    return body.behind_shadow, body.lines.get("behind_shadow")
+
+
 def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], address: int | None) -> str:
     """The kind, after what only the whole report tells."""
     if kind in _FAULTS and address is not None:
         kind = "null-deref" if address < NULL_DEREF_LIMIT else "page-fault"
     if kind == "other" and groups.get("what", "").lower().startswith(("oops", "kernel access")):
         kind = "page-fault"
+    if kind == "other" and groups.get("what") == "BRK handler":
+        kind = _brk_kind(int(groups.get("code", "0"), 16))
     if kind == "warning":
         file = groups.get("file", "")
         text = groups.get("printed", "")
@@ -233,6 +246,14 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     if kind in _FAULTS and crash.startswith("sysrq_handle_crash"):
         kind = "sysrq"
     return kind
+
+
+def _brk_kind(syndrome: int) -> str:
+    """The kind of a break that no handler took: its immediate, arch/arm64/include/asm/brk-imm.h."""
+    immediate = syndrome & 0xFFFF
+    if immediate == 0x800:
+        return "bug"
+    return {0x55: "ubsan", 0x9: "kasan"}.get(immediate >> 8, "other")
 
 
 def _access(body: Body, groups: dict[str, str], kind: str, arch: str | None) -> str | None:

@@ -49,7 +49,7 @@ _DROPPED = lazy(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
-_TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
+_TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|Call [Tt]race:|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
 _LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000

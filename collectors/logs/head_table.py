@@ -48,7 +48,7 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("other", "lead", 2, ("Bad mode in ", "sync exception on CPU", "error exception on CPU"), r"(?:Bad mode in [\w ]+ handler|Unhandled \d+-bit \w+ \w+ exception) (?:detected )?on CPU(?P<cpu>\d+)"),
     ("page-fault", "report", 7, "PANIC: early exception ", r"PANIC: early exception (?:0x)?0?e (?:rip|IP) \w+:\S+ error \w+ cr2 (?P<address><HEX>)"),
     ("panic", "report", 4, "PANIC: early exception ", r"PANIC: early exception "),
-    ("gpf", "hint", 4, "KASAN: ", r"KASAN: (?:null-ptr-deref|(?:maybe|probably) [\w-]+) in range \["),
+    ("gpf", "hint", 4, "KASAN: ", r"KASAN: (?:null-ptr-deref|(?:maybe|probably) [\w-]+) in range \[(?P<address><HEX>)-"),
     ("page-fault", "lead", 6, "Faulting instruction address: ", r"Faulting instruction address: <HEX>$"),
     ("page-fault", "lead", 5, "Kernel attempted to ", r"Kernel attempted to \w+ user page"),
     ("page-fault", "lead", 5, "kernel tried to execute ", r"kernel tried to execute "),

@@ -35,7 +35,7 @@ class Line(NamedTuple):
 _FAST = lazy(r"\[ *(\d{1,10}\.\d{3,9}) ?\](?:\[ *([TC]\d{1,7})\])? ?")
 _PREFIX = lazy(
     r"\s*(?:"
-    r"\[ *(?P<stamp>\d{1,10}\.\d{3,9}) ?\] ?"
+    r"\[ *(?P<stamp>\d{1,10}\.\d{3,9})(?:,\d{1,3})? ?\] ?"
     r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
     r"|<(?P<level>\d{1,3})c?>"
     r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
@@ -43,6 +43,8 @@ _PREFIX = lazy(
     r"|(?P<facility>kern|user|daemon|auth|syslog|local\d|mail|cron|lpr|news|uucp|authpriv|ftp) {0,3}:(?:emerg"
     r"|alert|crit|err|warn|notice|info|debug) {0,3}: ?"
     rf"|\[(?:[A-Z][a-z]{{2}} )?{_MONTH} ?[ \d]\d (?:{_CLOCK} \d{{4}}|\d\d:\d\d)\] ?"
+    r"|\[ {0,14}\] ?(?=[\w<?*=(\[-])|\[name:[\w-]{1,40}&\] ?"
+    r"|[^\W\d_]{2,5}\.? [ \d]\d \d\d:\d\d:\d\d (?=[\w.-]{1,64} kernel(?:\[\d+\])?: )"
     r"|\[ *\+ *\d+\.\d{6}\] ?"
     rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d)?(?:\]|(?= )|: ?|$) ?"
     r"|\d{1,10}\.\d{6}\] ?"

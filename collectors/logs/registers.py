@@ -84,6 +84,10 @@ def program_counter(text: str) -> Where | None:
         if re.match(r"[0-9a-f]{8,16}\b", rest):
             return None
         return Where(re.split(r"\s+ra : ", rest)[0].strip(), None, False)
+    if text.startswith(("epc  ", "ERA: ")):
+        # mips, loongarch: the address, then the place
+        match = re.match(r"(?:epc +:|ERA:) ([0-9a-f]{8,16}) ([A-Za-z_.]\S*\+0x.*)", text)
+        return Where(match[2].strip(), int(match[1], 16), False) if match else None
     if text.startswith("Krnl PSW"):
         match = _PSW.match(text)
         if match:

@@ -28,6 +28,7 @@ _ACCESS = lazy(
 )
 _ACCESS_OLD = lazy(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
 _PF = lazy(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
+_RANGE = lazy(r"KASAN: [\w -]+ in range \[(0x[0-9a-f]{1,16})-0x")
 _MAX_FRAMES = 256
 FAULT_REGISTERS = ("cr2", "dar", "badaddr")
 """Registers that hold the faulting address: x86, powerpc, riscv."""
@@ -41,6 +42,7 @@ _ARCH_OF_COUNTER = (
     ("pc : ", "arm64"),
     ("NIP [", "ppc64le"),
     ("epc : ", "riscv64"),
+    ("ERA: ", "loongarch64"),
     ("Krnl PSW", "s390x"),
 )
 _LOCK_ADDRESS = lazy(r"^\[<[0-9a-f]+>\] ?")
@@ -312,6 +314,12 @@ class _Reader:
         if text.startswith("Failing address: "):
             self._s390_fault(text)
             return True
+        if text.startswith("KASAN: "):
+            match = _RANGE.match(text)
+            if match:
+                body.behind_shadow = int(match[1], 16)
+                body.lines["behind_shadow"] = self.number
+                return True
         if text.startswith("#PF: "):
             match = _PF.match(text)
             if match:
