@@ -73,7 +73,7 @@ def collect(
     engine.errors) if nothing of it can be used; the text names the file and what to do.
     """
     options = options or CollectOptions()
-    probes = probes or _NoProbes()
+    source: ProbeSource = probes if probes is not None else _NoProbes()
     names = [str(names)] if isinstance(names, str | Path) else names
     if len(names) > 1:
         from kbmatch.collectors.dump import open_dump
@@ -86,7 +86,7 @@ def collect(
             max_unpacked=options.max_unpacked,
             progress=options.progress,
         ) as dump:
-            return _read_dump(dump, names[0], probes, options)
+            return _read_dump(dump, names[0], source, options)
     (name,) = names
     if "\0" in name:
         raise UnreadableInput("a file name cannot hold a NUL character")
@@ -96,8 +96,8 @@ def collect(
         except (OSError, ValueError) as error:
             raise UnreadableInput(f"{name}: {getattr(error, 'strerror', None) or error}") from error
         if is_folder:
-            return _collect_folder(Path(name), probes, options)
-    return _collect_file(name, probes, options)
+            return _collect_folder(Path(name), source, options)
+    return _collect_file(name, source, options)
 
 
 def _collect_folder(folder: Path, probes: ProbeSource, options: CollectOptions) -> Incident:
@@ -279,7 +279,10 @@ def _read_dump(dump: Dump, name: str, probes: ProbeSource, options: CollectOptio
 
 def _state_from_registers(events: Sequence[Signature], kernel: Kernel, probes: ProbeSource) -> dict[str, ProbeState]:
     """What the registers of the fatal event tell of a driver's state; nothing is imported for an event without."""
-    if not any(event.fatal and event.code and event.registers for event in events):
+    event = next((event for event in events if event.fatal), None)
+    if event is None or not event.code or not event.registers:
+        return {}
+    if event.module not in probes.register_modules():
         return {}
     from kbmatch.collectors.probes.from_registers import states_from_registers
 

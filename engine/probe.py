@@ -198,6 +198,10 @@ class ProbeSource(Protocol):
         """The heads of all probes of the knowledge base."""
         ...
 
+    def register_modules(self) -> frozenset[str]:
+        """The modules of the probes that can read a register file alone."""
+        ...
+
     def probe(self, probe_id: str) -> Probe | None:
         """One probe by id."""
         ...

@@ -88,6 +88,8 @@ def compile_knowledge(
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-fields", json.dumps(own_fields)))
     heads = [to_plain(ProbeHead.of(probe)) for probe in own]
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
+    modules = sorted({probe.module for probe in own if probe.register_records})
+    target.execute("INSERT INTO document VALUES (?, ?)", ("register-modules", json.dumps(modules)))
     active = 0
     seen: dict[str, str] = {}
     claimed: set[str] = set()

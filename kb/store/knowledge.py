@@ -174,6 +174,10 @@ class KnowledgeBase:
         found = {head.id: head for layer in self._layers for head in heads_of(layer)}
         return tuple(found.values())
 
+    def register_modules(self) -> frozenset[str]:
+        """The modules of whose state a register file alone may tell; nothing is imported to know it."""
+        return frozenset(name for layer in self._layers for name in layer.plain_document("register-modules") or ())
+
     def layouts(self) -> tuple[Layout, ...]:
         """All layouts, those of further folders first."""
         return tuple(layout for layer in reversed(self._layers) for layout in layouts_of(layer))
