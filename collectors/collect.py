@@ -63,6 +63,9 @@ class _NoProbes:
     def layouts(self) -> tuple[Layout, ...]:
         return ()
 
+    def register_modules(self) -> frozenset[str]:
+        return frozenset()
+
 
 def collect(
     names: str | Path | Sequence[str], probes: ProbeSource | None = None, options: CollectOptions | None = None

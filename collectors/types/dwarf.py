@@ -101,8 +101,8 @@ class DwarfTypes:
                 die = self._entry_before(found.start(), name)
                 if die is not None:
                     yield die
-        # The linker lets a string be the tail of another, and short names stand in the entries: such a name has no place
-        # of its own to look for. What is common in a kernel is in the first units that include its headers.
+        # The linker lets a string be the tail of another, and short names stand in the entries: such a name has no
+        # place of its own to look for. What is common in a kernel is in the first units that include its headers.
         for number, unit in enumerate(self._dwarf.iter_CUs()):
             if number >= WALKED_UNITS:
                 return
@@ -137,7 +137,7 @@ class DwarfTypes:
 
     @staticmethod
     def _is_definition(die: Any, at: int) -> bool:
-        """Whether this is an entry and not bytes that look like one: its name stands there, its children are members."""
+        """Whether it is an entry, not bytes that look like one: its name stands there, its children are members."""
         if "DW_AT_declaration" in die.attributes or die.attributes["DW_AT_name"].offset != at:
             return False
         try:

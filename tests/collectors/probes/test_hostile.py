@@ -207,7 +207,8 @@ def test_expressions_are_computed_as_in_c(text: str, wanted: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "*(u32 *)0", "((struct item *)8)->value", "nowhere", "*(u32 *)&nowhere", "x->value", "x.value", "x / 0", "x % 0",
+        "*(u32 *)0", "((struct item *)8)->value", "nowhere", "*(u32 *)&nowhere", "x->value", "x.value", "x / 0",
+        "x % 0",
         "x << 64", "(struct nothing)x", "sizeof(struct nothing)", "offsetof(struct item, nothing)",
         "((struct box *)&box)->nothing",
         "&x", "*(struct box *)&box", "1 && *(u32 *)0", "0 || *(u32 *)0",

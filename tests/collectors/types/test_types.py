@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -107,9 +105,13 @@ def test_a_changed_file_is_read_anew_and_a_spoilt_cache_is_none(ringdrv: Path, t
 def test_a_cut_file_is_one_clear_error_or_knows_less(ringdrv: Path, tmp_path: Path, cut: int) -> None:
     part = tmp_path / "ringdrv.ko"
     part.write_bytes(ringdrv.read_bytes()[:cut])
-    with contextlib.suppress(UnreadableInput), pytest.raises(UnreadableInput, match=re.escape(str(part))):
+    said = ""
+    try:
         FileTypes(part).find("struct ringdrv_queue")
-        raise UnreadableInput(str(part))  # it was read, and knows less
+    except UnreadableInput as error:
+        said = str(error)
+    assert said in ("", said.replace("\n", " "))
+    assert not said or str(part) in said
 
 
 def test_flipped_bytes_in_dwarf_end_in_bounds(ringdrv: Path, tmp_path: Path) -> None:
@@ -131,8 +133,8 @@ def test_flipped_bytes_in_dwarf_end_in_bounds(ringdrv: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("declared", "size"),
-    [("u32", 4), ("unsigned long", 8), ("struct nothing *", 8), ("char [16]", 16), ("u8 **[4]", 32), ("const char *", 8),
-     ("u16 [2][3]", 12), ("volatile unsigned int", 4)],
+    [("u32", 4), ("unsigned long", 8), ("struct nothing *", 8), ("char [16]", 16), ("u8 **[4]", 32),
+     ("const char *", 8), ("u16 [2][3]", 12), ("volatile unsigned int", 4)],
 )  # fmt: skip
 def test_declarations_are_read_as_in_c(declared: str, size: int) -> None:
     assert TypeCatalogue([]).resolve(declared).size == size
