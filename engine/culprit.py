@@ -21,7 +21,7 @@ class HelperFrames:
 
     `common` holds for every kind; `common_by_initial` is the same, by the up to three letters that a name begins
     with, so that little of it has to be compiled (left out: `common` is asked). `by_kind` adds to it, `exceptions`
-    (by kind too) takes away from both. `dispatchers` call others' work (a system call, a softirq loop); for the kinds of
+    (by kind too) takes away from both. `dispatchers` call others' work (system calls, softirq loops); for the kinds of
     `stall_kinds`, and for events whose message contains `stall_messages`, the function that the innermost dispatcher
     called is blamed, because such a report catches a looping CPU at a random depth; `outer_dispatchers` count where
     no other dispatched. `families` maps the name that a

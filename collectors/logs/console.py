@@ -30,6 +30,7 @@ class _Scanner:
         self.grouper = Grouper(torn=torn)
         self.reader = reader
         self.everything = everything
+        self.more = _TORN if torn else ()
         self.stamped = 0
         self.boots: list[Boot | None] = [None]
         self.facts: list[tuple[Machine, int | None]] = [(Machine(), None)]
@@ -47,7 +48,7 @@ class _Scanner:
         self._boot_lines(block, boots)
         starts = {}
         position = 0
-        for start, end in [(0, len(block))] if self.everything else regions(block):
+        for start, end in [(0, len(block))] if self.everything else regions(block, self.more):
             line += block.count(b"\n", position, start)
             number, at = line, start
             for boot in boots:

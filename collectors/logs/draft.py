@@ -67,7 +67,7 @@ class TraceSection:
         self.frames: list[Frame] = []
         self.numbers: list[int] = []
         self.marks: list[str | None] = []
-        self.cuts: list[tuple[int, Where]] = []
+        self.cuts: list[tuple[int, Where, int]] = []
         self.cpu = cpu
         self.aside = False
         self.fresh = True

@@ -49,11 +49,11 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     kind = match.head.kind
     if kind == "panic":
         kind = reason_kind(groups.get("reason", ""))
-    frames, marks, trace_line, cut = chosen_section(body, kind)
+    frames, marks, trace_line, cut, cut_line = chosen_section(body, kind)
     if cut is not None and body.where is not None and cut.printed != body.where.printed and kind in _STALLS:
         # a WARNING broke into the stall's report: the registers read first are its own
         body.where, body.registers, body.code = cut, {}, None
-        body.lines = {"symbol": trace_line or line.number}
+        body.lines = {"symbol": cut_line or line.number}
     printed, address_of_ip, place_line = _place(draft, body, kind)
     symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
     address, address_line = _address(body, groups, kind)

@@ -208,7 +208,7 @@ class _Reader:
                 break
         self.user = where.user
         if self.section is not None and self.section.frames and not where.user and where.printed:
-            self.section.cuts.append((len(self.section.frames), where))
+            self.section.cuts.append((len(self.section.frames), where, self.number))
             self.mark = None
         if where.user or self.kind not in TRAP_KINDS or (self.kind == "panic" and self.section and self.section.frames):
             if not where.user:

@@ -94,12 +94,13 @@ def _frame_count(lines: list[Line]) -> int:
 
 
 class Told(NamedTuple):
-    """The trace that tells the crash: frames, their stack marks, the first one's line, the place above them."""
+    """The trace that tells the crash: frames, their stack marks, the first one's line; the place above and its line."""
 
     frames: list[Frame]
     marks: list[str | None]
     line: int | None = None
     where: Where | None = None
+    where_line: int | None = None
 
 
 def chosen_section(body: Body, kind: str) -> Told:
@@ -126,12 +127,12 @@ def chosen_section(body: Body, kind: str) -> Told:
         "hard-lockup",
         "other",
     ):
-        for at, where in best.cuts if best.fresh else ():
+        for at, where, number in best.cuts if best.fresh else ():
             entry = next((f for f in reversed(best.frames[:at]) if f.reliable), None)
             if entry is not None and _ENTRY.fullmatch(entry.symbol):
                 if stalled and _EXCEPTION.fullmatch(entry.symbol):
                     continue  # a WARNING of the reporter's own
-                return _told(best, at, where)
+                return _told(best, at)._replace(where=where, where_line=number)
         if stalled and best.fresh:
             reported = False
             for at, frame in enumerate(best.frames):
@@ -144,9 +145,9 @@ def chosen_section(body: Body, kind: str) -> Told:
     return _told(best, 0)
 
 
-def _told(section: TraceSection, at: int, where: Where | None = None) -> Told:
+def _told(section: TraceSection, at: int) -> Told:
     frames = section.frames[at:]
-    return Told(frames, section.marks[at:], section.numbers[at] if frames else None, where)
+    return Told(frames, section.marks[at:], section.numbers[at] if frames else None)
 
 
 _STALL_REPORTER = lazy(

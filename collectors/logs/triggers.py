@@ -55,10 +55,10 @@ def positions(data: bytes) -> list[int]:
     return positions_by_find(data)
 
 
-def positions_by_find(data: bytes) -> list[int]:
-    """The same without the automaton."""
+def positions_by_find(data: bytes, triggers: tuple[bytes, ...] = TRIGGERS) -> list[int]:
+    """The same without the automaton, of any texts."""
     found: list[int] = []
-    for trigger in TRIGGERS:
+    for trigger in triggers:
         at = data.find(trigger)
         while at >= 0:
             found.append(at)
@@ -67,10 +67,13 @@ def positions_by_find(data: bytes) -> list[int]:
     return found
 
 
-def regions(data: bytes) -> list[tuple[int, int]]:
-    """Half-open ranges of `data` around its triggers, at line ends, ascending and disjoint."""
+def regions(data: bytes, more: tuple[bytes, ...] = ()) -> list[tuple[int, int]]:
+    """Half-open ranges of `data` around its triggers and `more` texts, at line ends, ascending and disjoint."""
     found: list[tuple[int, int]] = []
-    for at in positions(data):
+    places = positions(data)
+    if more:
+        places = sorted(places + positions_by_find(data, more))
+    for at in places:
         if found and at + AFTER <= found[-1][1]:
             continue
         start, end = max(0, at - BEFORE), min(len(data), at + AFTER)

@@ -48,6 +48,20 @@ def test_leftovers_are_asked_last() -> None:
     assert blamed("gpf", "memcpy", "?lab_old panic") == Culprit("lab_old", "")
 
 
+def test_places_where_locks_were_taken_come_before_the_trace() -> None:
+    sites = frames("memcpy lab_inlined lab_symbol lab_holder")
+    event = Signature(kind="lockdep", message="", symbol="lab_symbol", module="", trace=frames("lab_g"), locks=sites)
+    assert assign_culprits([event], HELPERS)[0].culprit == Culprit("lab_inlined", "")
+
+
+def test_helpers_are_looked_up_by_three_two_one_and_no_letters() -> None:
+    split = HelperFrames(common_by_initial={"mem": "memcpy", "up": "up", "_": "_x\\w*", "": "\\w+_end"})
+    for name in ("memcpy", "up", "_xyz", "lab_end"):
+        assert split.is_helper(name, "gpf")
+    for name in ("memcpy2", "upper", "lab_f", "x"):
+        assert not split.is_helper(name, "gpf")
+
+
 def test_nobody_is_blamed_where_all_are_helpers() -> None:
     assert blamed("gpf", "memcpy", "panic dump_stack") is None
     assert blamed("gpf", None, "") is None

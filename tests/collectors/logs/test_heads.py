@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.head_table import TABLE
-from kbmatch.collectors.logs.heads import head_at
+from kbmatch.collectors.logs.heads import head_at, match_head
+from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.engine.kinds import KINDS
 
 HEAD_LINES = [
@@ -77,6 +81,38 @@ HEAD_LINES = [
     ("mce", "mce: [Hardware Error]: CPU 12: Machine Check Exception: 5 Bank 6: be00000000800400"),
     ("mce", "{1}[Hardware Error]: event severity: fatal"),
     ("other", "BUG kmalloc-64 (Tainted: G    B  ): Poison overwritten"),
+    ("other", "slab error in verify_redzone_free(): cache `lab_cache': memory outside object was overwritten"),
+    ("other", "Slab corruption (Not tainted): lab_cache start=ffff88001e0e6000, len=64"),
+    ("null-deref", "BUG: unable to handle kernel NULL pointer dereference at virtual address 00000004"),
+    ("null-deref", "Unable to handle kernel NULL pointer dereference at virtual address 00000008 when read"),
+    ("page-fault", "Unable to handle kernel execution of user memory at virtual address 0000000000412340"),
+    ("page-fault", "Unable to handle kernel execution of memory at virtual address bf004000 when execute"),
+    ("page-fault", "Unable to handle kernel paging request for unaligned access at address 0xc0000001f3a21003"),
+    ("page-fault", "BUG: Unable to handle kernel instruction fetch (function pointer?) at 0xc00800000bad0000"),
+    ("page-fault", "BUG: Unable to handle unknown paging fault at 0xc00800000bad0000"),
+    (
+        "page-fault",
+        "CPU 3 Unable to handle kernel paging request at virtual address 00ab00bc, epc == 8048b3a4, ra == 80470a78",
+    ),
+    ("page-fault", "Unhandled fault at 0xffff80001234a000"),
+    ("page-fault", "PANIC: early exception 0x0e IP 10:ffffffff81c5b0b1 error 0 cr2 0xffffea0000000000"),
+    ("page-fault", "addressing exception: 0005 ilc:2 [#1] SMP"),
+    ("divide-error", "fixpoint divide exception: 0009 ilc:2 [#1] SMP"),
+    ("invalid-opcode", "operation exception: 0001 ilc:2 [#1] SMP"),
+    ("alignment", "Internal error: Oops - SP/PC alignment exception: 8a000000 [#1] SMP"),
+    ("ubsan", "Internal error: UBSAN: array index out of bounds: 00000000f2005512 [#1] SMP"),
+    ("ubsan", "Internal error: BRK handler: 00000000f2005512 [#1] SMP"),
+    ("bug", "Internal error: BRK handler: f2000800 [#1] PREEMPT SMP"),
+    ("bug", "Kernel bug detected[#1]:"),
+    ("bug", "Kernel BUG at lab_thing+0x12/0x50 [verbose debug info unavailable]"),
+    ("bug", "CFI failure at lab_call+0x12/0x50 [lab] (target: lab_cb+0x0/0x40; expected type: 0x12345678)"),
+    ("hard-lockup", "watchdog: CPU 2 detected hard LOCKUP on other CPUs 5"),
+    ("rcu-stall", "INFO: RCU detected CPU 3 stall (t=60000 jiffies)"),
+    ("rcu-stall", "rcu: INFO: rcu_tasks_trace detected stalls on tasks:"),
+    ("atomic-sleep", "bad: scheduling from the idle thread!"),
+    ("warning", "Badness at drivers/lab/lab.c:123"),
+    ("bug", "BUG: Dentry 00000000f4a3b2c1{i=40,n=lab} still in use (1) [unmount of tmpfs tmpfs]"),
+    ("gpf", "KASAN: null-ptr-deref in range [0x0000000000000008-0x000000000000000f]"),
 ]
 NO_CRASH = [
     "WARNING: The mand mount option has been deprecated and",
@@ -89,6 +125,14 @@ NO_CRASH = [
     "Kernel command line: panic=10 oops=panic softlockup_panic=1",
     "sysrq: SysRq : Emergency Sync",
     "BUG UNIX (Not tainted): kasan: bad access detected",
+    "watchdog: CPU 5 became unstuck TB:1234567",
+    "workqueue: lab_work [lab] hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND",
+    "sysfs: cannot create duplicate filename '/class/lab/lab0'",
+    "page:ffffea0000001000 is fine",
+    "Slab: 1234 kB",
+    "lab: bad: schedule of the month",
+    "Memory failure: 0x12345: recovery action for dirty page: Recovered",
+    "INFO: lockdep is turned off.",
 ]
 
 
@@ -105,6 +149,20 @@ def test_no_crash(line: str) -> None:
     reading = read_log(f"[   72.159680] {line}\n".encode())
     assert reading.events == ()
     assert reading.looks_like_log
+
+
+def test_no_head_is_missed_for_the_texts_that_its_line_has_to_contain(shared: Path) -> None:
+    """`needles` only spare work: the first row whose pattern fits decides, on every line that looks like a head."""
+    lines = {line for _, line in HEAD_LINES} | set(NO_CRASH)
+    for path in sorted((shared / "corpus" / "console").glob("*.log"))[::7]:
+        for line in printed_lines(path.read_bytes()):
+            if re.search("BUG|INFO|WARN|Oops|panic|fault|error|#", line.text):
+                lines.add(line.text)
+    rows = [head_at(row) for row in range(len(TABLE))]
+    for line in sorted(lines)[:4000]:
+        first = next((head for head in rows if head.pattern.match(line)), None)
+        found = match_head(line)
+        assert (found and found.head) == first, line
 
 
 def test_every_kind_has_a_head() -> None:

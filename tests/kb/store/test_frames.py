@@ -29,6 +29,26 @@ def test_shipped_table_is_read_once_and_names_known_kinds() -> None:
         ("kmem_cache_alloc_noprof", True),
         ("dump_stack_lvl", True),
         ("asm_exc_page_fault", True),
+        ("kasprintf", True),
+        ("__pm_runtime_resume", True),
+        ("clk_core_disable", True),
+        ("device_release_driver_internal", True),
+        ("attribute_container_class_device_del", True),
+        ("iommu_dma_unmap_sg", True),
+        ("swiotlb_tbl_map_single", True),
+        ("rwbase_rtmutex_lock_state", True),
+        ("mmap_read_lock", True),
+        ("skb_put_zero", True),
+        ("sg_copy_buffer", True),
+        ("bitmap_parselist", True),
+        ("xa_destroy", True),
+        ("bitmap_get_stats", False),
+        ("mt_report_fixup", False),
+        ("__rb_map_vma", False),
+        ("device_node_string", False),
+        ("dma_fence_signal", False),
+        ("clk_hw_register", False),
+        ("platform_get_irq", False),
         ("xennet_poll", False),
         ("ext4_evict_inode", False),
         ("tcp_sendmsg_locked", False),
@@ -38,6 +58,47 @@ def test_shipped_table_is_read_once_and_names_known_kinds() -> None:
 )
 def test_helpers(symbol: str, helper: bool) -> None:
     assert load_helper_frames().is_helper(symbol, "null-deref") is helper
+
+
+@pytest.mark.parametrize(
+    ("symbol", "kind", "helper"),
+    [
+        ("ovs_flow_alloc", "memory-leak", True),
+        ("alloc_inode", "memory-leak", True),
+        ("ovs_flow_alloc", "kasan", False),
+        ("nci_allocate_device", "memory-leak", False),
+        ("blk_mq_freeze_queue_wait", "hung-task", True),
+        ("wait_current_trans", "hung-task", True),
+        ("__fdget_pos", "hung-task", False),
+        ("wait_current_trans", "null-deref", False),
+    ],
+)
+def test_helpers_of_one_kind(symbol: str, kind: str, helper: bool) -> None:
+    assert load_helper_frames().is_helper(symbol, kind) is helper
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "process_one_work",
+        "do_syscall_64",
+        "__do_syscall",
+        "invoke_syscall",
+        "system_call_exception",
+        "do_trap_ecall_u",
+        "handle_sys",
+        "__napi_poll",
+        "__handle_irq_event_percpu",
+        "handle_fasteoi_irq",
+        "irq_thread_fn",
+        "__flush_smp_call_function_queue",
+        "do_one_initcall",
+        "ret_from_kernel_user_thread",
+        "srcu_invoke_callbacks",
+    ],
+)
+def test_dispatchers_of_all_architectures(symbol: str) -> None:
+    assert load_helper_frames().is_dispatcher(symbol)
 
 
 @pytest.mark.parametrize(
