@@ -12,7 +12,7 @@ from kbmatch.cli.options import add_knowledge_options, knowledge_of, rule_named
 from kbmatch.cli.style import plain_text
 from kbmatch.engine.condition import show
 from kbmatch.engine.contract import explanation_to_json
-from kbmatch.engine.diagnose import SceneLookup, judge_version
+from kbmatch.engine.diagnose import SceneLookup, is_weak, judge_version
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.facts import Scene
 from kbmatch.engine.incident import Incident
@@ -71,7 +71,9 @@ def explain(rule: Rule, incident: Incident, products: Products) -> list[dict[str
         exceptions = tuple(item.when.judge(lookup) for item in rule.exceptions)
         excepted = any(item.truth is Truth.TRUE for item in exceptions)
         version = judge_version(rule, event, incident, products)
-        judgement = combine(signature.truth, truth, version.status, excepted, rule.rule_class == "kernel-bug")
+        judgement = combine(
+            signature.truth, truth, version.status, excepted, rule.rule_class == "kernel-bug", weak=is_weak(signature)
+        )
         found.append(
             {
                 "event": index, "signature": signature, "state": state, "exceptions": exceptions, "version": version,

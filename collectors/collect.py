@@ -54,6 +54,9 @@ class _NoProbes:
     def probe_heads(self) -> tuple[ProbeHead, ...]:
         return ()
 
+    def register_modules(self) -> frozenset[str]:
+        return frozenset()
+
     def probe(self, probe_id: str) -> Probe | None:
         return None
 
@@ -62,9 +65,6 @@ class _NoProbes:
 
     def layouts(self) -> tuple[Layout, ...]:
         return ()
-
-    def register_modules(self) -> frozenset[str]:
-        return frozenset()
 
 
 def collect(

@@ -115,7 +115,7 @@ def _judge(rule: Rule, lookup: SceneLookup, index: int | None, products: Product
     version = judge_version(rule, scene.event, scene.incident, products)
     score = _score(signature)
     judgement = combine(
-        signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug", weak=_is_weak(signature)
+        signature.truth, state_truth, version.status, excepted, rule.rule_class == "kernel-bug", weak=is_weak(signature)
     )
     if judgement is None:
         return None
@@ -143,7 +143,7 @@ def _score(signature: Explanation) -> float:
     return round(sum(leaf.truth is Truth.TRUE for leaf in leaves) / len(leaves), 4)
 
 
-def _is_weak(signature: Explanation) -> bool:
+def is_weak(signature: Explanation) -> bool:
     """Whether a scored leaf holds without resembling enough for an answer."""
     scores = [leaf.score for leaf in signature.leaves() if leaf.score is not None and leaf.truth is Truth.TRUE]
     return bool(scores) and max(scores) < LIKELY

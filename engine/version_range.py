@@ -47,6 +47,7 @@ class RangeProblem(str):
     key: str
 
     def __new__(cls, text: str, code: str, key: str) -> RangeProblem:
+        """The sentence, with what it is about."""
         problem = super().__new__(cls, text)
         problem.code = code
         problem.key = key

@@ -141,8 +141,8 @@ def check_rules(
 ) -> Summary:
     """Lint (`lint` True) or test the files. `others` are rules that are there already, for lint.
 
-    `crashes` are further unrelated crashes. `progress` is told how many files are done, and of how many. `processes` defaults to the
-    CPUs; few files are checked in this process.
+    `crashes` are further unrelated crashes. `progress` is told how many files are done, and of how many. `processes`
+    defaults to the CPUs; few files are checked in this process.
     """
     corpus = None if lint else shipped_corpus(Bench(tables.products, tables.helpers), crashes)
     work = Work(tables, corpus, lint)

@@ -92,7 +92,8 @@ _LIST = (
          "No combinator is implied: two facts side by side could mean and as well as or.",
          "- {symbol: foo, kind: bug}", "- all: [{symbol: foo}, {kind: bug}]"),
     Code("bad-operator", ERROR, "an operator that the fact does not take", "See the reference of facts for what fits.",
-         "Numbers are compared with lt, le, gt, ge, mask; texts with matches, contains, prefix; frames with in-order and "
+         "Numbers are compared with lt, le, gt, ge, mask; texts with matches, contains, prefix; frames with "
+         "in-order and "
          "adjacent.", "symbol: {lt: 3}", "address: {lt: 3}"),
     Code("unknown-fact", ERROR, "a fact that does not exist",
          "Check the spelling; docs/reference/facts.md lists all facts.",
@@ -138,7 +139,8 @@ _LIST = (
          "A bound that cannot be compared makes the whole line unknown.",
          'fixed: "4.14.35 1902"', 'fixed: "4.14.35-1902.7.0"'),
     Code("range-order", ERROR, "fixed is not after introduced", "Swap the two, or correct one of them.",
-         "Ranges are half-open: introduced is the first affected version, fixed the first that is mended. An empty range "
+         "Ranges are half-open: introduced is the first affected version, fixed the first that is mended. An "
+         "empty range "
          "affects nobody.", '{introduced: "6.2", fixed: "6.1"}', '{introduced: "6.1", fixed: "6.2"}'),
     Code("unknown-product", ERROR, "there is no such product", "kb/products.yaml lists the products.",
          "Versions of a product that is not declared can never be compared.", "product: uek55", "product: uek5"),
@@ -147,8 +149,10 @@ _LIST = (
     Code("missing-stream", ERROR, "the range does not say which stream it is of",
          "Add stream: one of those in the message.",
          "A product with several lines fixes a bug in each of them under another number.",
-         '{introduced: "0", fixed: "4.14.35-1902.7.0"}', '{stream: "1902", introduced: "0", fixed: "4.14.35-1902.7.0"}'),
-    Code("missing-branch", ERROR, "the range does not say which stable branch it is of", "Add branch: as the message says.",
+         '{introduced: "0", fixed: "4.14.35-1902.7.0"}',
+         '{stream: "1902", introduced: "0", fixed: "4.14.35-1902.7.0"}'),
+    Code("missing-branch", ERROR, "the range does not say which stable branch it is of", "Add branch: as the "
+    "message says.",
          "A point release is the fix of its own stable branch, not of mainline.",
          '{introduced: "0", fixed: "6.1.20"}', '{branch: "6.1", introduced: "0", fixed: "6.1.20"}'),
     Code("bad-branch", ERROR, "branch or stream does not fit the range",
@@ -174,7 +178,8 @@ _LIST = (
     Code("commit-twice", ERROR, "one commit listed twice", "Remove one of them.",
          "The second was probably meant to be another commit."),
     Code("bad-reference", ERROR, "a reference that is no web address", "Write the whole address, with https://.",
-         "References are printed for readers to open.", "- git.kernel.org", "- https://git.kernel.org/linus/a761129e3625"),
+         "References are printed for readers to open.", "- git.kernel.org", "- "
+         "https://git.kernel.org/linus/a761129e3625"),
     Code("bad-alias", ERROR, "an alias of the wrong form", "Write CVE ids as CVE-2022-48969.",
          "Aliases are compared with those of advisories and trackers.", "- cve-2022-48969", "- CVE-2022-48969"),
     Code("unfilled", ERROR, "a field that `rule new` left for you", "Replace the text that begins with TODO.",
@@ -182,7 +187,8 @@ _LIST = (
     # selectivity
     Code("not-selective", ERROR, "the signature names no function",
          "Add the function that crashed: symbol, culprit or frame.",
-         "Candidates are looked up by function. A rule that can be true without any would have to be tried on every crash, "
+         "Candidates are looked up by function. A rule that can be true without any would have to be tried on "
+         "every crash, "
          "and would speak on most.", "signature: {kind: null-deref}",
          "signature: {all: [{kind: null-deref}, {symbol: xennet_poll}]}"),
     Code("generic-only", ERROR, "the signature names helper functions only",
@@ -211,7 +217,8 @@ _LIST = (
     Code("double-not", WARNING, "not within not", "Remove both.", "Two of them say what none would.",
          "not: {not: {kind: bug}}", "kind: bug"),
     Code("duplicate-condition", ERROR, "the same condition twice", "Remove one, or correct it.",
-         "The second was probably meant to be another condition.", "all: [{symbol: foo}, {symbol: foo}]", "symbol: foo"),
+         "The second was probably meant to be another condition.", "all: [{symbol: foo}, {symbol: foo}]",
+         "symbol: foo"),
     # names in signatures
     Code("build-offset", ERROR, "an offset of one build in the signature",
          "Remove it; an offset may stand in a case of the rule's test.",
@@ -222,7 +229,8 @@ _LIST = (
          "address: {ge: 0xffff800000000000}"),
     Code("decorated-symbol", ERROR, "a function name with the compiler's decoration",
          "Write the name as in the source, as the message says.",
-         "foo.isra.0, foo.cold or __pfx_foo are one compiler's names; kbmatch strips them from what it reads, so such a name "
+         "foo.isra.0, foo.cold or __pfx_foo are one compiler's names; kbmatch strips them from what it reads, so "
+         "such a name "
          "never fits.", "symbol: foo.isra.0", "symbol: foo"),
     Code("module-beside-symbol", WARNING, "the module is asked for beside its function",
          "Leave the module out, unless another module has a function of this name.",
@@ -247,7 +255,8 @@ _LIST = (
          "`kbmatch explain` says why; correct the rule or the case.", "The rule does not do what its author thinks."),
     Code("idle-condition", ERROR, "no case notices the condition",
          "Add a case that only this condition decides, or remove the condition.",
-         "Each condition is removed and negated in turn; if no case's verdict changes, it does not matter, or nobody has "
+         "Each condition is removed and negated in turn; if no case's verdict changes, it does not matter, or nobody "
+         "has "
          "tested that it does."),
     # layout of the file
     Code("not-formatted", WARNING, "not in the common format", "Run kbmatch rule fmt.",
@@ -257,10 +266,13 @@ _LIST = (
     Code("unbound", ERROR, "registers without the code they belong to", "Give code: or build-id:.",
          "What registers mean holds for one piece of compiled code only."),
     # tables
-    Code("product-table", ERROR, "a mistake in products.yaml", "See the message.", "The table decides which versions can be "
+    Code("product-table", ERROR, "a mistake in products.yaml", "See the message.", "The table decides which "
+    "versions can be "
          "compared at all."),
-    Code("shape", ERROR, "a table of the wrong shape", "See the message.", "kb/frames.yaml lists helper functions by kind."),
-    Code("regex", ERROR, "no regular expression", "See the message.", "The names in kb/frames.yaml are regular expressions."),
+    Code("shape", ERROR, "a table of the wrong shape", "See the message.", "kb/frames.yaml lists helper "
+    "functions by kind."),
+    Code("regex", ERROR, "no regular expression", "See the message.", "The names in kb/frames.yaml are regular "
+    "expressions."),
 )  # fmt: skip
 
 CODES: dict[str, Code] = {code.name: code for code in _LIST}

@@ -20,7 +20,7 @@ from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import ProbeFields, load_rule
 from kbmatch.engine.symbols import strip_decorations
-from kbmatch.engine.version_range import ALWAYS, VersionRange, well_formed
+from kbmatch.engine.version_range import ALWAYS, UNSURE, VersionRange, well_formed
 from kbmatch.engine.versions.compare import compare, strip_suffixes
 from kbmatch.kb.authoring.lint_logic import fact_domain, record_domain, traps
 from kbmatch.kb.store.yaml_reader import read_yaml
@@ -233,9 +233,9 @@ def _sources(rule: Rule, node: Mapping, tables: Tables, problems: Problems) -> N
         if isinstance(item, Scalar) and isinstance(item.value, str) and not _REFERENCE.match(item.value):
             problems.add(item, "bad-reference", f"{item.value!r} is no web address")
     for item in _items(node.get("aliases")):
-        if isinstance(item, Scalar) and isinstance(item.value, str) and _LIKE_CVE.match(item.value):
-            if not _CVE.match(item.value):
-                problems.add(item, "bad-alias", f"{item.value!r} does not have the form CVE-2022-48969")
+        value = item.value if isinstance(item, Scalar) else None
+        if isinstance(value, str) and _LIKE_CVE.match(value) and not _CVE.match(value):
+            problems.add(item, "bad-alias", f"{value!r} does not have the form CVE-2022-48969")
 
 
 def _ranges(rule: Rule, node: Mapping, tables: Tables, problems: Problems) -> None:
@@ -262,7 +262,7 @@ def _overlap(one: VersionRange, other: VersionRange, scheme: str) -> bool:
         return False
 
     def starts_before_end(a: VersionRange, b: VersionRange) -> bool:
-        if a.introduced == ALWAYS or b.fixed is None:
+        if a.introduced in (ALWAYS, UNSURE) or b.fixed is None:
             return True
         return compare(scheme, strip_suffixes(scheme, a.introduced), strip_suffixes(scheme, b.fixed)) < 0
 

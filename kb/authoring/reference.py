@@ -49,7 +49,8 @@ _KIND_MEANINGS = {
     "other": "none of these; also a dump taken from outside",
 }
 _VERDICT_MEANINGS = {
-    "confirmed": "memory or the register file proves it. With a version conflict (the version should not have the bug): "
+    "confirmed": "memory or the register file proves it. With a version conflict (the version should not have "
+    "the bug): "
     "escalate first",
     "likely": "the crash looks like it, and this kernel is affected",
     "already-fixed": "the crash looks like it, but this kernel has the fix: do not upgrade for this",
@@ -80,17 +81,31 @@ def _facts() -> Iterator[str]:
     yield "# Facts"
     yield _NOTE
     yield ""
-    yield "What a rule's `signature` and `exceptions` may name. A leaf is `fact: value` (equals), `fact: [a, b]` (one of) or"
-    yield "`fact: {operator: value}`. A fact that the input does not tell is unknown: never false, and never true under `not`."
+    yield (
+        "What a rule's `signature` and `exceptions` may name. A leaf is `fact: value` (equals), `fact: [a, "
+        "b]` (one of) or"
+    )
+    yield (
+        "`fact: {operator: value}`. A fact that the input does not tell is unknown: never false, and never "
+        "true under `not`."
+    )
     yield ""
     yield f"- numbers take {', '.join(f'`{name}`' for name in INTEGER_OPERATORS)}; `mask: [MASK, WANTED]`"
     yield f"- texts take {', '.join(f'`{name}`' for name in TEXT_OPERATORS)}"
-    yield "- `frame`, and `task-frame` under `any-task`, take `in-order: [innermost, ..., outermost]` (gaps allowed) and"
+    yield (
+        "- `frame`, and `task-frame` under `any-task`, take `in-order: [innermost, ..., outermost]` (gaps allowed) and"
+    )
     yield "  `adjacent: [...]` (no gaps); frames printed with `?` do not count there"
     yield "- `any-task: {condition}` judges each blocked task by itself: `task-...` are then facts of that task"
     yield ""
-    yield "**Selective** facts are what rules are looked up by; a signature needs one. **Several**: the fact has several values"
-    yield "at once, and a leaf is true if one fits. **Test only**: differs from build to build, so no signature may name it."
+    yield (
+        "**Selective** facts are what rules are looked up by; a signature needs one. **Several**: the fact "
+        "has several values"
+    )
+    yield (
+        "at once, and a leaf is true if one fits. **Test only**: differs from build to build, so no "
+        "signature may name it."
+    )
     yield ""
     yield "| fact | type | meaning | |"
     yield "|---|---|---|---|"
@@ -127,7 +142,10 @@ def _verdicts() -> Iterator[str]:
     yield "# Verdicts"
     yield _NOTE
     yield ""
-    yield "In the order in which findings are listed; without `--all` those below `not-a-kernel-bug` are not shown. A test case"
+    yield (
+        "In the order in which findings are listed; without `--all` those below `not-a-kernel-bug` are not "
+        "shown. A test case"
+    )
     yield "may also expect `none`: the rule does not fit."
     yield ""
     yield "| verdict | meaning |"
@@ -140,7 +158,10 @@ def _probes() -> Iterator[str]:
     yield "# Probes"
     yield _NOTE
     yield ""
-    yield "What a rule's `state` may ask of memory. A record is one object (a ring, a queue); `any-record` is true if one record"
+    yield (
+        "What a rule's `state` may ask of memory. A record is one object (a ring, a queue); `any-record` is "
+        "true if one record"
+    )
     yield "fulfils it, and false only if every record was read."
     for probe in sorted(KnowledgeBase().probes(), key=lambda one: one.id):
         yield ""
@@ -161,7 +182,10 @@ def _codes() -> Iterator[str]:
     yield "# What lint says"
     yield _NOTE
     yield ""
-    yield "`kbmatch rule lint --explain CODE` prints the same. Codes are permanent. Errors make lint fail, warnings only with"
+    yield (
+        "`kbmatch rule lint --explain CODE` prints the same. Codes are permanent. Errors make lint fail, "
+        "warnings only with"
+    )
     yield "`--strict`."
     yield ""
     yield "| code | level | what it means |"

@@ -1,4 +1,4 @@
-"""Runs the tests beside a rule, and what is asked of every rule: silence on unrelated crashes, and graded boundaries."""
+"""Runs the tests beside a rule, and what is asked of every rule: graded boundaries of its fixed versions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kbmatch.engine.finding import Finding
 from kbmatch.engine.incident import Incident, Kernel
 from kbmatch.engine.products import UPSTREAM, Product, Products
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.version_range import UNSURE
 from kbmatch.engine.versions import upstream
 from kbmatch.engine.versions.compare import strip_suffixes
 from kbmatch.kb.authoring.case_files import NONE, Case, RuleTest, load_rule_test, path_of_test
@@ -40,7 +41,8 @@ class OneRule:
         """The rule, if the index would lead to it."""
         listed = list(keys)
         wanted = {condition.probe for condition in self._rule.state}
-        if self._always or similar_entries(self._rule.signature) or not self._entries.isdisjoint(listed) or not wanted.isdisjoint(probes):
+        found = not self._entries.isdisjoint(listed) or not wanted.isdisjoint(probes)
+        if found or self._always or similar_entries(self._rule.signature):
             return [self._rule]
         return []
 
@@ -142,7 +144,7 @@ def _grade(
     place: Diagnostic,
 ) -> Iterator[Diagnostic]:
     assert one.fixed is not None
-    before = just_before(one.fixed, product)
+    before = just_before(one.fixed, product) if one.introduced != UNSURE else None
     held = (("likely", False), ("confirmed", False), ("possible", False), ("not-a-kernel-bug", False))
     mended = (("already-fixed", False), ("confirmed", True), ("not-a-kernel-bug", False))
     for version, wanted in ((before, held), (one.fixed, mended)):

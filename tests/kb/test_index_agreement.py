@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.engine.diagnose import SceneLookup, diagnose
 from kbmatch.engine.facts import Scene
@@ -34,7 +34,8 @@ signature: {signature}
 def tree(rng: random.Random, depth: int = 0) -> str:
     name = rng.choice(SYMBOLS)
     leaves = (
-        f"{{symbol: {name}}}", f"{{symbol: [{name}, {rng.choice(SYMBOLS)}]}}", f"{{frame: {name}}}", f"{{culprit: {name}}}",
+        f"{{symbol: {name}}}", f"{{symbol: [{name}, {rng.choice(SYMBOLS)}]}}", f"{{frame: {name}}}",
+        f"{{culprit: {name}}}",
         f"{{frame: {{in-order: [{name}, {rng.choice(SYMBOLS)}]}}}}",
         f"{{frame: {{adjacent: [{name}, {rng.choice(SYMBOLS)}]}}}}", f"{{task-frame: {name}}}",
         f"{{any-task: {{all: [{{task-frame: {name}}}, {{task-comm: a}}]}}}}",

@@ -1,10 +1,11 @@
-"""Facts that rules read beyond the JSON contract: an event's own lines, loaded modules, the command line, the whole log."""
+"""Facts that rules read beyond the JSON contract: an event's own lines, modules, the command line, the whole log."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.engine.condition import AnyTask, Combination, Condition, Leaf
 from kbmatch.engine.diagnose import SceneLookup

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+
 from kbmatch.cli.main import main
 from kbmatch.kb.authoring.checking import Summary, check_rules, rule_files
 from kbmatch.kb.authoring.codes import CODES
@@ -16,7 +17,8 @@ from kbmatch.kb.store.knowledge import KnowledgeBase
 FOLDER = Path(__file__).parent / "bad_rules"
 FILES = sorted(FOLDER.glob("*.yaml"))
 SCHEMA_TELLS = {
-    "bad-id", "unquoted-version", "unquoted-commit", "unknown-product", "source-missing", "short-commit", "unknown-fact",
+    "bad-id", "unquoted-version", "unquoted-commit", "unknown-product", "source-missing", "short-commit",
+    "unknown-fact",
     "unknown-key", "unknown-kind", "two-facts-in-one", "offset-in-signature", "decorated", "bad-reference", "bad-alias",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kbmatch.cli.main import main
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.kb.authoring.formatting import format_text, schema_for

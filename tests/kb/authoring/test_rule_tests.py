@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kbmatch.engine.kinds import KINDS
 from kbmatch.kb.authoring.checking import Summary, check_rules
 from kbmatch.kb.authoring.lint import Tables
