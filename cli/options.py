@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kbmatch.cli.progress import ProgressBar
 from kbmatch.engine.document import nearest
 from kbmatch.engine.errors import KbmatchError
 from kbmatch.engine.rule import Rule
@@ -28,7 +29,12 @@ def add_knowledge_options(parser: argparse.ArgumentParser) -> None:
 def knowledge_of(options: argparse.Namespace) -> KnowledgeBase:
     """The knowledge base that the options describe, not opened yet."""
     site = Path(options.site) if options.site is not None else None
-    return KnowledgeBase([Path(folder) for folder in options.rules], drafts=options.drafts, site=site)
+    return KnowledgeBase(
+        [Path(folder) for folder in options.rules],
+        drafts=options.drafts,
+        site=site,
+        compiling=lambda: ProgressBar("compiling the knowledge base"),
+    )
 
 
 def rule_named(name: str, knowledge: KnowledgeBase) -> tuple[Rule, KnowledgeBase]:

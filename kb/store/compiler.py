@@ -30,11 +30,11 @@ from kbmatch.engine.rule_loader import load_rule
 from kbmatch.kb.store.advisories import extended, read_advisories
 from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
+from kbmatch.kb.store.frames import BY_INITIAL
 from kbmatch.kb.store.frozen_probes import to_plain
+from kbmatch.kb.store.initials import split_by_initial
 from kbmatch.kb.store.layouts import load_layout
 from kbmatch.kb.store.mined import expanded, read_mined
-from kbmatch.kb.store.frames import BY_INITIAL
-from kbmatch.kb.store.initials import split_by_initial
 from kbmatch.kb.store.probes import load_probe
 from kbmatch.kb.store.products import table_of
 from kbmatch.kb.store.yaml_reader import read_yaml
@@ -59,10 +59,12 @@ def compile_knowledge(
     products: Products | None = None,
     probes: Iterable[Probe] = (),
     taken: Callable[[str], str | None] = lambda rule_id: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Compile the files into the open, empty database. `products` and `probes` are those of the shipped folder.
 
     `taken` says which file of another folder holds a rule id already; the shipped folder brings its own tables.
+    `progress` is told how many rules were read (and 0, since how many there are is not known before).
 
     Raises KnowledgeError with everything that is wrong in any file.
     """
@@ -97,6 +99,7 @@ def compile_knowledge(
     curated = ((str(path), node) for path, node in _documents(files.rules, problems, digest))
     mined = _mined(files.mined, problems, digest)
     for number, (path, bare) in enumerate(chain(curated, mined)):
+        progress(number, 0)
         node = extended(bare, advisories, products)
         rule = load_rule(node, problems, products, fields)
         if rule is None:
@@ -139,9 +142,7 @@ def _read_probes(
             yield probe
 
 
-def _read_layouts(
-    files: KnowledgeFiles, problems: Problems, digest: hashlib._Hash, target: sqlite3.Connection
-) -> None:
+def _read_layouts(files: KnowledgeFiles, problems: Problems, digest: hashlib._Hash, target: sqlite3.Connection) -> None:
     for _, node in _documents(files.layouts, problems, digest):
         layout = load_layout(node, problems)
         if layout is not None:
@@ -149,9 +150,7 @@ def _read_layouts(
             target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
 
 
-def _documents(
-    paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash
-) -> Iterator[tuple[Path, Node]]:
+def _documents(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash) -> Iterator[tuple[Path, Node]]:
     for path in paths:
         try:
             node = read_yaml(path)

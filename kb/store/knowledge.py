@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,15 @@ class KnowledgeStamp:
     overrides: tuple[str, ...]
 
 
+Bar = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens a progress bar: within the context, the callable is told (done, total)."""
+
+
+@contextmanager
+def _no_bar() -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
+
+
 class KnowledgeBase:
     """Rules, probes and tables: the shipped ones, and the rules and probes of further folders.
 
@@ -45,9 +55,12 @@ class KnowledgeBase:
     site file (kb/store/site.py); without one, /etc/kbmatch/site.yaml is used where it is there.
     """
 
-    def __init__(self, folders: Sequence[Path] = (), *, drafts: bool = False, site: Path | None = None) -> None:
+    def __init__(
+        self, folders: Sequence[Path] = (), *, drafts: bool = False, site: Path | None = None, compiling: Bar = _no_bar
+    ) -> None:
         self._folders = tuple(folders)
         self._site_path = site
+        self._compiling = compiling
         self._statuses = ACTIVE_STATUSES | ({"draft"} if drafts else frozenset())
 
     @cached_property
@@ -70,7 +83,8 @@ class KnowledgeBase:
         def compile_into(target: sqlite3.Connection) -> None:
             from kbmatch.kb.store.compiler import compile_knowledge
 
-            compile_knowledge(files, target)
+            with self._compiling() as bar:
+                compile_knowledge(files, target, progress=bar)
 
         return Layer(open_compiled("shipped", key, compile_into), self._statuses), key
 
@@ -82,13 +96,15 @@ class KnowledgeBase:
             table = before[0].document("products")
             assert table is not None
             probes = [probe_of(layer, name) for layer in before for name in layer.probe_names()]
-            compile_knowledge(
-                files,
-                target,
-                table_of(table),
-                [probe for probe in probes if probe is not None],
-                lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
-            )
+            with self._compiling() as bar:
+                compile_knowledge(
+                    files,
+                    target,
+                    table_of(table),
+                    [probe for probe in probes if probe is not None],
+                    lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
+                    bar,
+                )
 
         return Layer(open_compiled("folder", key, compile_into), self._statuses)
 
