@@ -68,6 +68,8 @@ _LONG = 8192
 
 def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | None, int]:
     """(text, time, caller, from the kernel, prefixes found) of one line; every known prefix is taken off."""
+    if not text:
+        return text, None, None, None, 0
     fast = _FAST.match(text)
     time: float | None = None
     caller: str | None = None
@@ -76,7 +78,8 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
     if fast:
         time, caller, found, kernel = float(fast[1]), fast[2], 1, True
         text = text[fast.end() :]
-        if not text or (text[0] not in "[<>(|" and " kernel: " not in text[:80]):
+        bare = not text or text[0] not in "[<>(|" or text[:2] == "[<" or (text[0] == "<" and not text[1:2].isdigit())
+        if bare and " kernel: " not in text[:80]:
             return text, time, caller, kernel, found
     foreign = False
     for _ in range(12):
