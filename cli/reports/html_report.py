@@ -195,7 +195,7 @@ def _instruction(view: ReportView) -> Iterator[str]:
 def _log(view: ReportView) -> Iterator[str]:
     yield "<h2>The log</h2>"
     if not view.log:
-        yield '<p class="dim">The log itself is not at hand (the input is a signature file, or a very large archive).</p>'
+        yield '<p class="dim">The log itself is not at hand (a signature file, or a very large archive).</p>'
         return
     marked = len(view.marked)
     yield f'<p class="dim">{len(view.log)} lines; {marked} that decided {"are" if marked != 1 else "is"} marked.</p>'

@@ -6,7 +6,7 @@ STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d5dae0;--soft:#f4f6f8;--link:#0a56a5;
 --known:#0f6b34;--escalate:#9a4a00;--notbug:#0b5f73;--none:#444c56;--hit:#fff2b8;--hitbar:#b78600;--code:#f1f3f5}
 @media (prefers-color-scheme:dark){:root{--bg:#14181d;--fg:#e4e8ec;--dim:#9aa5b1;--line:#343c46;--soft:#1c2229;
---link:#7ab8ff;--known:#1f8a4c;--escalate:#b8620c;--notbug:#1a7f97;--none:#5b6570;--hit:#4a3f12;--hitbar:#e0b53a;
+--link:#7ab8ff;--known:#1b7a42;--escalate:#a3530a;--notbug:#1a7f97;--none:#5b6570;--hit:#4a3f12;--hitbar:#e0b53a;
 --code:#1f262e}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -27,7 +27,8 @@ dt{color:var(--dim)}dd{margin:0;min-width:0}
 ul{margin:.4rem 0;padding-left:1.25rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem}
-th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
+th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top;
+overflow-wrap:break-word}
 th{background:var(--soft);font-weight:600}
 td.hit{background:var(--hit);font-weight:600}
 .log{border:1px solid var(--line);border-radius:.3rem;overflow-x:auto;counter-reset:none}
@@ -37,6 +38,7 @@ user-select:none;-webkit-user-select:none}
 .log code{white-space:pre;unicode-bidi:bidi-override;direction:ltr;overflow-wrap:normal}
 .log .hit{background:var(--hit);box-shadow:inset .25rem 0 var(--hitbar)}
 .log b{flex:none;margin-left:1rem;font-size:.75rem;color:var(--dim);font-weight:600}
+.log .hit i,.log .hit b{color:var(--fg)}
 .log .gap{color:var(--dim);background:var(--soft);padding:.1rem .75rem;font-size:.8125rem}
 .bidi{unicode-bidi:bidi-override;direction:ltr}
 summary{cursor:pointer;color:var(--link)}

@@ -63,9 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Watch until a signal comes, or, with --once, until nothing is left to do."""
-    for folder in options.folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder to watch")
+    missing = [str(folder) for folder in options.folders if not folder.is_dir()]
+    if len(missing) == len(options.folders):
+        raise InputError(f"{', '.join(missing)}: no such folder to watch")
+    for name in missing:
+        _say(f"kbmatch: {name}: not there; it is watched as soon as it is")
     if options.webhook is not None and not is_web_address(options.webhook):
         raise InputError("--webhook: name an address that begins with http:// or https://")
     state = options.state or default_state()
