@@ -31,3 +31,11 @@ def test_every_case_comes_out_as_it_says_and_unrelated_crashes_stay_unanswered()
     summary = check_rules(RULES, tables(), lint=False)
     assert [str(problem) for problem in summary.problems] == []
     assert summary.cases >= 3 * len(RULES)
+
+
+def test_every_rule_and_test_is_in_the_common_format() -> None:
+    from kbmatch.kb.authoring.case_files import path_of_test
+    from kbmatch.kb.authoring.formatting import format_file
+
+    files = [path for rule in RULES for path in (rule, path_of_test(rule))]
+    assert [str(path) for path in files if len(set(format_file(path))) > 1] == []
