@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.kinds import KINDS
-from kbmatch.kb.store.frames import load_helper_frames
+from kbmatch.kb.store.frames import PATH, load_helper_frames
 
 
 def test_shipped_table_is_read_once_and_names_known_kinds() -> None:
@@ -119,6 +120,11 @@ def test_a_broken_table_is_refused_with_its_name(tmp_path: Path, text: str, part
         load_helper_frames(path)
     assert str(path) in str(error.value)
     assert part in str(error.value)
+
+
+def test_the_table_reads_the_same_without_libyaml() -> None:
+    text = PATH.read_text()
+    assert yaml.load(text, Loader=yaml.SafeLoader) == yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
