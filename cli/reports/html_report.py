@@ -21,7 +21,7 @@ _MAX_TEXT = 4000
 
 
 def visible(text: str) -> str:
-    """Text with what cannot be seen made visible: control characters as their pictures, marks as code points."""
+    """Text with what cannot be seen made visible: control characters and marks as their codes."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_visible, text))
@@ -32,10 +32,8 @@ def _visible(character: str) -> str:
     code = ord(character)
     if character in "\t\n" or character.isprintable():
         return character
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
+    if code < 0x20 or code == 0x7F:  # the pictures of U+2400 are missing in many fonts
+        return f"\\x{code:02x}"
     if unicodedata.category(character) == "Zs":
         return " "
     return f"\\u{code:04x}"
@@ -195,7 +193,7 @@ def _instruction(view: ReportView) -> Iterator[str]:
 def _log(view: ReportView) -> Iterator[str]:
     yield "<h2>The log</h2>"
     if not view.log:
-        yield '<p class="dim">The log itself is not at hand (a signature file, or a very large archive).</p>'
+        yield '<p class="dim">The log itself is not at hand (a signature file, a large archive).</p>'
         return
     marked = len(view.marked)
     yield f'<p class="dim">{len(view.log)} lines; {marked} that decided {"are" if marked != 1 else "is"} marked.</p>'

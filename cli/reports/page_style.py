@@ -53,7 +53,8 @@ body{font-size:10pt}main{max-width:none;padding:0}
 header,header.known-issue,header.needs-escalation,header.not-a-kernel-bug{background:none;color:#000;
 border:2pt solid #000}
 code,pre,.mono{font-size:7.5pt}pre,.log code{white-space:pre-wrap;overflow-wrap:anywhere}
-.log,.scroll,pre{overflow:visible}.log div{min-width:0}h2{break-after:avoid}table,dl{break-inside:auto}tr{break-inside:avoid}
+.log,.scroll,pre{overflow:visible}.log div{min-width:0}h2{break-after:avoid}table,dl{break-inside:auto}
+tr{break-inside:avoid}
 }
 """.strip()
 """Colours keep a contrast of 4.5 to 1 and more in either scheme."""
