@@ -115,7 +115,7 @@ def _would_answer(finding: Finding) -> bool:
 def _count(diagnosis: Diagnosis, rule: MinedRule, tally: Tally, offenders: Counter[str]) -> bool:
     """Add one crash to a tally; whether its own rule came first."""
     shown = [f for f in diagnosis.findings if f.verdict.shown]
-    ranks = [f.rule.id == rule.id for f in shown]
+    ranks = [_same(f.rule, rule) for f in shown]
     answers = [f for f in shown if f.answers]
     tally.asked += 1
     best = shown[0].score if shown else 0.0
@@ -124,12 +124,18 @@ def _count(diagnosis: Diagnosis, rule: MinedRule, tally: Tally, offenders: Count
     tally.first += first
     tally.five += any(ranks[:5])
     if answers:
-        right = any(f.rule.id == rule.id or f.rule.id in rule.related for f in answers)
+        right = any(_same(f.rule, rule) for f in answers)
         tally.answered += right
         tally.wrong += not right
         if not right:
             offenders[answers[0].rule.id] += 1
     return first
+
+
+def _same(other: Rule, rule: MinedRule) -> bool:
+    """Whether a rule is the mined one, in its differential, or a curated one of the same fix."""
+    own = {commit[:12] for line in rule.ranges for commit in line.split()[2:]}
+    return other.id == rule.id or other.id in rule.related or any(fix.commit[:12] in own for fix in other.fixes)
 
 
 def _diagnosis(knowledge: KnowledgeBase, kernel: Kernel, events: Sequence[Signature]) -> Diagnosis:

@@ -37,6 +37,9 @@ _GENERIC_NAMES = frozenset(
     audio staging target iio adc dma
     """.split()  # noqa: SIM905 - a list is unreadable
 )
+_ENTRY = re.compile(
+    r"(?:__)?do_(?:fast_)?syscall\w*|entry_\w+|el0_\w+|el0t_\w+|invoke_syscall|ret_from_\w+|x64_sys_call|kthread"
+)
 _DISPATCHERS_END = re.compile(
     r"_{0,3}(?:(?:x64|arm64|ia32|s390x?|riscv|se|do)_)?(?:compat_)?sys_\w+|x64_sys_call|ret_from_\w+|entry_SYSCALL\w*|kthread|start_secondary|secondary_startup\w*|cpu_startup_entry"
 )
@@ -109,7 +112,7 @@ def _from_excerpt(record: Record, excerpt: Excerpt, helpers: HelperFrames) -> Mi
     if event.kind not in FAMILY:
         return WRONG_KIND
     face = Face(event)
-    blamed = tuple(name for name in face.blamed if not helpers.is_helper(name, event.kind))
+    blamed = tuple(n for n in face.blamed if not helpers.is_helper(n, event.kind) and not _ENTRY.fullmatch(n))
     if event.kind in HANGS:
         blamed = _innermost(face, helpers) or blamed
     if not blamed:

@@ -38,6 +38,8 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 
 OVERRIDES = "overrides.yaml"
 TIERS = ("production", "sanitizer", "thin")
+SCALE = 4000
+"""Rules that rarity is measured against where a folder holds fewer: two of two that share a function say little of it."""
 MAGNET_FOLDERS = 3
 """A function in which the fixes of so many folders crash is nobody's own."""
 _KEYS = ("id", "title", "status", "tier", "anchor", "crashes", "mentioned", "ranges", "related")
@@ -179,7 +181,7 @@ def _changed(rule: MinedRule, values: Reader) -> MinedRule:
 def rarity(rules: Sequence[MinedRule]) -> dict[str, float]:
     """How rare each function is among all rules: 1 where one rule has it, towards 0 where all have."""
     count = Counter(name for rule in rules for name in rule.functions)
-    total = math.log(max(3, len(rules)))
+    total = math.log(max(SCALE, len(rules)))
     return {name: max(0.02, 1 - math.log(number) / total) for name, number in count.items()}
 
 

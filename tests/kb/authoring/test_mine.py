@@ -61,8 +61,8 @@ def test_quoting_comes_off(quote: str) -> None:
 
 
 def test_bare_names_of_a_message_make_a_thin_rule() -> None:
-    text = "Oops:\n\nUnable to handle kernel NULL pointer dereference at virtual address 0000000000000070\n...\nCall trace:\n"
-    found = rule(text + " acme_find\n acme_remove\n acme_del\n process_one_work\n worker_thread\n")
+    text = "Oops:\n\nUnable to handle kernel NULL pointer dereference at virtual address 0000000000000070\n...\n"
+    found = rule(text + "Call trace:\n acme_find\n acme_remove\n acme_del\n process_one_work\n worker_thread\n")
     assert found.crashes[0].blamed == ("acme_find",)
     assert found.crashes[0].frames == ("acme_remove", "acme_del")
     assert found.tier == "thin"

@@ -1,0 +1,152 @@
+"""The scored leaf: what raises and what caps the resemblance of a crash, and that the index never misses one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbmatch.engine.face import Face, compatibility
+from kbmatch.engine.kinds import KINDS
+from kbmatch.engine.signature import Culprit, Frame, HungTask, Signature
+from kbmatch.engine.similarity import LIKELY, POSSIBLE, Similar, bounds
+
+KNOWN = Similar(
+    kind="null-deref",
+    blamed=("acme_clean",),
+    top="memcpy",
+    frames=("acme_poll", "acme_irq", "acme_core"),
+    weights=(1.0, 1.0, 0.9, 0.8),
+    anchor=("acme",),
+)
+
+
+def crash(*names: str, kind: str = "null-deref", culprit: str | None = None, **more: object) -> Signature:
+    frames = tuple(Frame(name, f"{name}+0x1/0x2", 1, 2, "") for name in names)
+    blamed = culprit or next((n for n in names if n.startswith("acme")), names[0])
+    return Signature(kind=kind, message="x", symbol=names[0], trace=frames, culprit=Culprit(blamed, ""), **more)  # type: ignore[arg-type]
+
+
+WHOLE = ("memcpy", "acme_clean", "acme_poll", "acme_irq", "acme_core")
+
+
+def score(event: Signature, known: Similar = KNOWN) -> float:
+    return known.score(Face(event))
+
+
+def test_the_same_crash_scores_one() -> None:
+    assert score(crash(*WHOLE)) == pytest.approx(1.0)
+
+
+def test_a_kind_that_cannot_come_from_one_defect_scores_nothing() -> None:
+    assert score(crash(*WHOLE, kind="memory-leak")) == 0.0
+    assert score(crash(*WHOLE, kind="oom")) == 0.0
+
+
+def test_another_kind_of_the_same_family_is_still_an_answer() -> None:
+    assert LIKELY <= score(crash(*WHOLE, kind="gpf")) < 1.0
+
+
+def test_the_blamed_function_alone_is_no_answer() -> None:
+    assert POSSIBLE <= score(crash("memcpy", "acme_clean", "other_a", "other_b")) < LIKELY
+
+
+def test_another_function_on_the_same_way_is_no_answer() -> None:
+    assert score(crash("acme_other", "acme_poll", "acme_irq", "acme_core")) < LIKELY
+
+
+def test_without_anything_of_the_fixed_file_it_is_no_answer() -> None:
+    foreign = Similar("bug", ("dev_watchdog",), "dev_watchdog", ("call_timer", "run_timers"), (1, 1, 1), ("acme",))
+    event = crash("dev_watchdog", "call_timer", "run_timers", kind="bug", culprit="dev_watchdog")
+    assert foreign.score(Face(event)) < LIKELY
+    shown = crash("dev_watchdog", "call_timer", "run_timers", "acme_reset", kind="bug", culprit="dev_watchdog")
+    assert foreign.score(Face(shown)) >= LIKELY
+
+
+def test_a_magnet_needs_more_than_itself_and_one_caller() -> None:
+    magnet = Similar(
+        "warning", ("acme_submit",), "acme_submit", ("acme_start", "acme_open"), (0.3, 0.6, 0.6), magnet=True
+    )
+    assert magnet.score(Face(crash("acme_submit", "acme_start", kind="warning"))) < LIKELY
+    assert magnet.score(Face(crash("acme_submit", "acme_start", "acme_open", kind="warning"))) >= LIKELY
+
+
+def test_a_thin_rule_never_answers() -> None:
+    thin = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, alone=True)
+    assert POSSIBLE <= score(crash(*WHOLE), thin) < LIKELY
+
+
+def test_a_sanitizers_report_does_not_answer_a_production_crash() -> None:
+    kasan = Similar("kasan", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, KNOWN.anchor)
+    assert POSSIBLE <= score(crash(*WHOLE), kasan) < LIKELY
+    assert score(crash(*WHOLE, kind="kasan"), kasan) >= LIKELY
+
+
+def test_inlined_names_of_a_decoded_trace_are_the_blamed_function_too() -> None:
+    trace = (
+        Frame("acme_inner", "acme_inner drivers/acme/a.c:7 [inline]"),
+        Frame("acme_clean", "acme_clean+0x1/0x2", 1, 2, ""),
+        Frame("acme_poll", "acme_poll+0x1/0x2", 1, 2, ""),
+        Frame("acme_irq", "acme_irq+0x1/0x2", 1, 2, ""),
+    )
+    event = Signature("null-deref", "x", symbol="acme_clean", trace=trace, culprit=Culprit("acme_inner"))
+    assert Face(event).blamed == ("acme_inner", "acme_clean")
+    assert score(event) >= LIKELY
+
+
+def test_the_reporters_own_frames_are_not_the_crashs() -> None:
+    trace = tuple(Frame(name, f"{name}+0x1/0x2", 1, 2, "") for name in ("dump_stack", "kasan_report", "acme_clean"))
+    face = Face(Signature("kasan", "x", symbol="acme_clean", trace=trace, culprit=Culprit("acme_clean")))
+    assert [name.symbol for name in face.sequence] == ["acme_clean"]
+
+
+def test_every_blocked_task_may_be_the_one() -> None:
+    known = Similar("hung-task", ("acme_wait",), "acme_wait", ("acme_flush",), (1.0, 1.0), ("acme",))
+    tasks = tuple(
+        HungTask(trace=tuple(Frame(n, f"{n}+0x1/0x2", 1, 2, "") for n in names))
+        for names in (("schedule", "ext_a"), ("schedule", "acme_wait", "acme_flush"))
+    )
+    event = Signature("hung-task", "x", tasks=tasks, trace=tasks[0].trace, culprit=Culprit("ext_a"))
+    assert known.score(Face(event)) >= LIKELY
+
+
+def test_a_function_that_the_fix_is_about_is_a_hint_and_no_more() -> None:
+    known = Similar("bug", ("acme_a",), "acme_a", ("acme_b",), (1.0, 1.0), ("acme",), mentioned=("acme_free",))
+    assert POSSIBLE <= known.score(Face(crash("acme_free", "acme_x", kind="bug"))) < LIKELY
+
+
+_NAMES = st.sampled_from(["acme_a", "acme_b", "acme_c", "acme_d", "other_a", "other_b", "memcpy", "schedule"])
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Similar:
+    names = draw(st.lists(_NAMES, min_size=1, max_size=7, unique=True))
+    cut = draw(st.integers(1, min(2, len(names))))
+    blamed, frames = tuple(names[:cut]), tuple(names[cut:])
+    weights = tuple(draw(st.floats(0.02, 1)) for _ in range(1 + len(frames)))
+    kind = draw(st.sampled_from(["null-deref", "warning", "hung-task"]))
+    top = draw(st.sampled_from([blamed[0], "memcpy"]))
+    anchor = draw(st.sampled_from([(), ("acme",)]))
+    mentioned = tuple(draw(st.lists(_NAMES, max_size=2)))
+    return Similar(kind, blamed, top, frames, weights, anchor, mentioned=mentioned)
+
+
+@given(
+    known=leaves(), names=st.lists(_NAMES, min_size=1, max_size=9), kind=st.sampled_from(["gpf", "bug", "hung-task"])
+)
+def test_the_sum_of_bounds_is_never_below_the_score(known: Similar, names: list[str], kind: str) -> None:
+    event = crash(*names, kind=kind)
+    found = bounds(known)
+    asked = {*names, event.culprit.symbol if event.culprit else ""}
+    assert sum(found.get(name, 0.0) for name in asked) + 1e-9 >= score(event, known)
+
+
+@given(known=leaves(), names=st.lists(_NAMES, min_size=1, max_size=9))
+def test_a_score_is_between_nothing_and_one(known: Similar, names: list[str]) -> None:
+    assert 0.0 <= score(crash(*names, kind=known.kind), known) <= 1.0
+
+
+def test_compatibility_is_symmetric() -> None:
+    for one in KINDS:
+        for other in KINDS:
+            assert compatibility(one, other) == compatibility(other, one)
