@@ -21,7 +21,8 @@ UNSURE = "unknown"
 class VersionRange:
     """[introduced, fixed): `introduced` "0" = always, `fixed` None = not fixed in this line.
 
-    `introduced` may be UNSURE, too: the fix is known, the beginning is not. `branch` binds it to an upstream stable branch ("6.1"; None = mainline), `stream` to a line of a product.
+    `introduced` may be UNSURE, too: the fix is known, the beginning is not. `branch` binds it to an upstream stable
+    branch ("6.1"; None = mainline), `stream` to a line of a product.
     """
 
     introduced: str
@@ -128,7 +129,8 @@ def recommended_fix(hit: VersionRange, ranges: Sequence[VersionRange], scheme: s
             return None
         bare = strip_suffixes(scheme, candidate)
         for other in ranges:
-            start = other.introduced in (ALWAYS, UNSURE) or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
+            always = other.introduced in (ALWAYS, UNSURE)
+            start = always or compare(scheme, bare, strip_suffixes(scheme, other.introduced)) >= 0
             if start and (other.fixed is None or compare(scheme, bare, strip_suffixes(scheme, other.fixed)) < 0):
                 candidate = other.fixed
                 break

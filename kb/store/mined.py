@@ -39,7 +39,7 @@ from kbmatch.kb.store.yaml_reader import read_yaml
 OVERRIDES = "overrides.yaml"
 TIERS = ("production", "sanitizer", "thin")
 SCALE = 4000
-"""Rules that rarity is measured against where a folder holds fewer: two of two that share a function say little of it."""
+"""Rules that rarity is measured against where a folder holds fewer: two of two with the same function say little."""
 MAGNET_FOLDERS = 3
 """A function in which the fixes of so many folders crash is nobody's own."""
 _KEYS = ("id", "title", "status", "tier", "anchor", "crashes", "mentioned", "ranges", "related")
