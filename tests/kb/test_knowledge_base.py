@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.incident import Incident, Kernel, ProbeState, Source, StateRecord
@@ -36,7 +37,8 @@ def write(folder: Path, id_: str, signature: str, status: str = "stable") -> Pat
 def test_rules_of_a_further_folder_join_the_shipped_ones(tmp_path: Path) -> None:
     write(tmp_path, "mine", "{symbol: foo}")
     knowledge = KnowledgeBase([tmp_path])
-    assert set(knowledge.rules) == set(KnowledgeBase().rules) | {"mine"}
+    assert knowledge.get("mine") is not None
+    assert knowledge.stamp.rules == KnowledgeBase().stamp.rules + 1
     assert knowledge.stamp.overrides == (str(tmp_path),)
     assert knowledge.stamp.digest != KnowledgeBase().stamp.digest
 
@@ -44,10 +46,10 @@ def test_rules_of_a_further_folder_join_the_shipped_ones(tmp_path: Path) -> None
 def test_drafts_take_part_only_when_asked_for(tmp_path: Path) -> None:
     write(tmp_path, "idea", "{symbol: foo}", status="draft")
     write(tmp_path, "gone", "{symbol: foo}", status="withdrawn")
-    assert "idea" not in KnowledgeBase([tmp_path]).rules
-    drafts = KnowledgeBase([tmp_path], drafts=True).rules
-    assert "idea" in drafts
-    assert "gone" not in drafts
+    assert KnowledgeBase([tmp_path]).get("idea") is None
+    drafts = KnowledgeBase([tmp_path], drafts=True)
+    assert drafts.get("idea") is not None
+    assert drafts.get("gone") is None
 
 
 def test_a_rule_may_not_take_the_id_of_another(tmp_path: Path) -> None:
@@ -97,6 +99,9 @@ EVENT = st.builds(
 )
 
 
+NETFRONT = ("xen-netfront-rsp-cons-sentinel", "xen-netfront-rsp-cons-behind", "xen-netfront-null-sring")
+
+
 class Naive:
     """Tries every rule on every crash."""
 
@@ -135,5 +140,6 @@ def test_the_index_agrees_with_trying_every_rule(
         # a rule of which no selective leaf is true is no candidate; tried nevertheless, it knows too little
         return {(f.rule.id, f.event, f.verdict.value) for f in found if f.verdict.value != "incomplete"}
 
-    curated = [rule_id for rule_id in knowledge.rules if not rule_id.startswith("cve-")]
-    assert seen(knowledge) == seen(Naive({rule_id: knowledge.rules[rule_id] for rule_id in curated}))
+    # the mined rules know none of these functions, and loading all of them takes seconds
+    ids = [*(f"r{number}" for number in range(len(signatures))), *NETFRONT]
+    assert seen(knowledge) == seen(Naive({rule_id: rule for rule_id in ids if (rule := knowledge.get(rule_id))}))
