@@ -248,9 +248,9 @@ class History:
                     (number,),
                 ).fetchone()
                 judged = Judged(row[6], row[7], row[8], row[9], row[10])
-                _, seen, source, host, release, key = row[:6]
+                _, seen, source, host, release, culprit = row[:6]
                 signature, log = _unpacked(row[11]) or b"", _unpacked(row[12])
-                yield Stored(number, seen, source, host, release, key, judged, signature, log)
+                yield Stored(number, seen, source, host, release, culprit, judged, signature, log)
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -274,7 +274,7 @@ def _bug(key: str, rows: Sequence[tuple[str | None, ...]]) -> Bug:
         last=last[0] or "",
         hosts=tuple(dict.fromkeys(row[1] for row in rows if row[1])),
         releases=tuple(dict.fromkeys(row[2] for row in rows if row[2])),
-        judged=Judged(last[4] or "", *last[5:9]),
+        judged=Judged(last[4] or "", last[5], last[6], last[7], last[8]),
     )
 
 

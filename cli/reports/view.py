@@ -181,9 +181,7 @@ def _frames(event: Signature | None) -> tuple[Frame, ...]:
 def _registers(event: Signature | None) -> tuple[tuple[str, str], ...]:
     if event is None:
         return ()
-    return tuple(
-        (name, "not printed" if value is None else f"{value:016x}") for name, value in event.registers.items()
-    )
+    return tuple((name, "not printed" if value is None else f"{value:016x}") for name, value in event.registers.items())
 
 
 def _machine(incident: Incident) -> Iterator[tuple[str, str]]:
@@ -228,9 +226,7 @@ def _others(diagnosis: Diagnosis) -> Iterator[str]:
             yield f"memory alone: {finding.verdict.value}: {finding.rule.title} ({finding.rule.id})"
 
 
-def _marked(
-    best: Sequence[Finding], event: Signature | None, log: Sequence[str]
-) -> dict[int, tuple[str, ...]]:
+def _marked(best: Sequence[Finding], event: Signature | None, log: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """Why a line matters, by its number: the event's head, and the facts of the verdict where they are printed."""
     found: dict[int, dict[str, None]] = {}
     if event is not None and event.line is not None:
