@@ -16,6 +16,7 @@ class BuildWithKnowledge(build_py):
     """build_py, then kb/compiled.sqlite beside the YAML files of the wheel (not of an editable install)."""
 
     def run(self) -> None:
+        """Build, then compile what was built."""
         super().run()
         if self.editable_mode:
             return

@@ -1,4 +1,4 @@
-"""Runs whole commands and takes their wall time, CPU time and peak memory; alternating, so that noise hits all alike."""
+"""Runs whole commands and takes wall time, CPU time and peak memory; alternating, so that noise hits all alike."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def alternate(commands: Sequence[Measured], rounds: int) -> None:
 def table(commands: Sequence[Measured], reference: Measured) -> str:
     """A markdown table; ratios say how many times the reference's figure a command needs."""
     lines = [
-        "| command | wall s (min - max) | CPU s | peak MiB | wall / kbmatch | CPU / kbmatch | memory / kbmatch | exit |",
+        "| command | wall s (min - max) | CPU s | peak MiB | wall / ours | CPU / ours | memory / ours | exit |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for c in commands:
-        lines.append(
-            f"| {c.name} | {c.median_wall:.3f} ({min(c.wall):.3f} - {max(c.wall):.3f}) | {c.median_cpu:.3f} "
-            f"| {max(c.peak):.0f} | {c.median_wall / reference.median_wall:.2f} "
-            f"| {c.median_cpu / reference.median_cpu:.2f} | {max(c.peak) / max(reference.peak):.2f} | {c.status} |"
-        )
+    lines += [
+        f"| {c.name} | {c.median_wall:.3f} ({min(c.wall):.3f} - {max(c.wall):.3f}) | {c.median_cpu:.3f} "
+        f"| {max(c.peak):.0f} | {c.median_wall / reference.median_wall:.2f} "
+        f"| {c.median_cpu / reference.median_cpu:.2f} | {max(c.peak) / max(reference.peak):.2f} | {c.status} |"
+        for c in commands
+    ]
     return "\n".join(lines)

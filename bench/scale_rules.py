@@ -66,7 +66,7 @@ def synthetic_rules(count: int) -> Iterator[dict[str, object]]:
 
 
 def compiled(count: int, target: Path) -> None:
-    """A compiled knowledge base of the shipped tables and probes and `count` synthetic rules beside the curated ones."""
+    """A compiled knowledge base: shipped tables, probes and curated rules, and `count` synthetic ones."""
     from kbmatch.engine.document import Problems
     from kbmatch.engine.rule_loader import load_rule
     from kbmatch.kb.store.compiler import _insert, compile_knowledge
@@ -104,7 +104,9 @@ def main() -> int:
             folder = Path(name, str(size))
             shutil.copytree(base, folder)
             compiled(size, folder / "kbmatch/kb/compiled.sqlite")
-            script = f"import sys; sys.path.insert(0, {str(folder)!r}); from kbmatch.cli.main import main; sys.exit(main())"
+            script = (
+                f"import sys; sys.path.insert(0, {str(folder)!r}); from kbmatch.cli.main import main; sys.exit(main())"
+            )
             command = [sys.executable, "-c", script, "core", str(options.log)]
             commands.append(Measured(f"{size:,} rules", command))
         alternate(commands, options.rounds)

@@ -49,14 +49,17 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--phys-base", metavar="ADDRESS", type=_number, help="phys_base of the kernel")
     group.add_argument("--vmcoreinfo", metavar="FILE", help="take VMCOREINFO from this text file")
     group.add_argument(
-        "--max-unpacked", metavar="SIZE", type=_size, help="what a compressed input may grow to, e.g. 64G (default: twice the memory)"
+        "--max-unpacked", metavar="SIZE", type=_size,
+        help="what a compressed input may grow to, e.g. 64G (default: twice the memory)",
     )  # fmt: skip
     types = parser.add_argument_group("types", "for kernels and modules that do not bring their own")
     types.add_argument(
-        "--debuginfo", metavar="FILE", action="append", default=[], help="read types from this vmlinux or .ko (DWARF or BTF), or from those below this folder"
+        "--debuginfo", metavar="FILE", action="append", default=[],
+        help="read types from this vmlinux or .ko (DWARF or BTF), or from those below this folder",
     )  # fmt: skip
     types.add_argument(
-        "--debuginfod", action="store_true", help="fetch the kernel's debuginfo by build id from the servers that DEBUGINFOD_URLS names"
+        "--debuginfod", action="store_true",
+        help="fetch the kernel's debuginfo by build id from the servers that DEBUGINFOD_URLS names",
     )  # fmt: skip
 
 

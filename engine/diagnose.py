@@ -85,8 +85,7 @@ class SceneLookup:
         if event is None:
             return []
         return [
-            SceneLookup(Scene(self.scene.incident, replace(event, tasks=(task,))))
-            for task in event.tasks[:MAX_TASKS]
+            SceneLookup(Scene(self.scene.incident, replace(event, tasks=(task,)))) for task in event.tasks[:MAX_TASKS]
         ]
 
 

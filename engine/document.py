@@ -1,5 +1,4 @@
-"""
-Parsed documents with source marks: what the engine takes in place of YAML.
+"""Parsed documents with source marks: what the engine takes in place of YAML.
 
 The store turns a YAML file into these nodes; rule, probe and table loaders read them and report every problem with
 file, line and column (both from 1).
@@ -71,8 +70,7 @@ class Problems:
 
 
 class Reader:
-    """
-    Reads fields of one mapping with the checks that all knowledge files share.
+    """Reads fields of one mapping with the checks that all knowledge files share.
 
     Every method returns None (or an empty tuple) after noting a problem, so that reading goes on.
     """

@@ -1,5 +1,4 @@
-"""
-The errors of kbmatch, as a tree.
+"""The errors of kbmatch, as a tree.
 
     KbmatchError                 root: everything that kbmatch raises on purpose
     |- InputError                what the user handed in cannot be used
@@ -52,8 +51,7 @@ class FreezeError(InputError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """
-    One thing wrong with a knowledge file: where it is, a stable code, what it is and what to do.
+    """One thing wrong with a knowledge file: where it is, a stable code, what it is and what to do.
 
     `line` and `column` count from 1.
     """

@@ -12,8 +12,7 @@ Observed = int | str | tuple[int | str, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """
-    One node. `label` reads as the condition ("address is 0x2c", "all", "any record of ...").
+    """One node. `label` reads as the condition ("address is 0x2c", "all", "any record of ...").
 
     A leaf has `fact`, the value `observed` (None where unknown) and the `source` it stands in ("line 3",
     "address 0x...", "register rbx"); other nodes have `children`. `why` says what is missing where unknown. `score` is

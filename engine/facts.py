@@ -239,8 +239,8 @@ _FACTS = (
         _command_line, many=True,
     ),
     Fact(
-        "loaded-module", "text", 'A module behind "Modules linked in:".', _event(lambda e: e.modules or None), "modules",
-        many=True,
+        "loaded-module", "text", 'A module behind "Modules linked in:".',
+        _event(lambda e: e.modules or None), "modules", many=True,
     ),
     Fact("text", "text", "A line of the event's own report.", _event(lambda e: e.text or None), many=True),
     Fact(

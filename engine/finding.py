@@ -22,8 +22,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """
-    What to do. `action` is upgrade, vendor, hardware, configuration, escalate or none.
+    """What to do. `action` is upgrade, vendor, hardware, configuration, escalate or none.
 
     `version` is the first fixed version of the product named, in the product's own numbering; `commands` are built
     from the product table and rule versions only, shell-quoted.
@@ -37,8 +36,7 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """
-    Another rule of the same differential diagnosis: its verdict on the same event (None: its signature does not fit),
+    """Another rule of the same differential diagnosis: its verdict on the same event (None: no fit),
     and the leaves that separate it from the finding (false ones), or would (unknown ones).
     """
 
@@ -50,8 +48,7 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """
-    One rule's answer on one event; `event` is an index into the incident's events, None for state alone.
+    """One rule's answer on one event; `event` is an index into the incident's events, None for state alone.
 
     `score` is the share of the signature's leaves that are known to hold, from 0 to 1; of a scored leaf, how much the
     crash resembles. `tied`: so many rules resemble it equally that none is the answer; 0 otherwise.

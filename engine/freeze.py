@@ -1,5 +1,4 @@
-"""
-Reads a freeze file: the signature JSON that `kbmatch signature` printed, as an Incident again.
+"""Reads a freeze file: the signature JSON that `kbmatch signature` printed, as an Incident again.
 
 Every value is checked against the contract, since such a file may come from anywhere; errors name the JSON path.
 What the contract does not carry (source lines of single facts, why a record's value is missing) is gone.

@@ -1,5 +1,4 @@
-"""
-Incident: one input - its kernel, machine, crash events in log order, and what memory showed.
+"""Incident: one input - its kernel, machine, crash events in log order, and what memory showed.
 
 Field names are the keys of DESIGN.md's "Signature JSON", in its order; unknown is None.
 """
@@ -24,8 +23,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """
-    The kernel of the fatal event.
+    """The kernel of the fatal event.
 
     `version` is what stands behind the release, from "#" on ("#2 SMP Wed Aug 28 ..."). `taint` is the tuple of
     letters, None without a taint line. `phys_base` alone is signed. `banner` is the whole "Linux version" line where
@@ -61,8 +59,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class StateRecord:
-    """
-    One record that a probe read: where it lies, its values by the probe's field names, their addresses.
+    """One record that a probe read: where it lies, its values by the probe's field names, their addresses.
 
     A value that is not known is absent from `values`; `missing` then says why ("not in this dump", "not printed").
     `registers` names the register of values that came from one.
@@ -78,8 +75,7 @@ class StateRecord:
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """
-    What one probe found. `complete` is True only if every record that exists was found and read.
+    """What one probe found. `complete` is True only if every record that exists was found and read.
 
     `origin` is memory, transcript or registers; `why` says what is missing where not complete.
     """

@@ -1,5 +1,4 @@
-"""
-Regular expressions from rules: only those that Python's matcher runs in about linear time.
+"""Regular expressions from rules: only those that Python's matcher runs in about linear time.
 
 Rules may come from elsewhere, and Python's engine backtracks: "(a+)+b" takes for ever on a long log line. Refused
 are back references, look-around, a repeat within a repeat, and more than two unbounded repeats in one pattern.

@@ -53,8 +53,7 @@ def combine(
     *,
     weak: bool = False,
 ) -> Judgement | None:
-    """
-    The verdict of DESIGN.md's table, its rows tried in order; None means no finding.
+    """The verdict of DESIGN.md's table, its rows tried in order; None means no finding.
 
     `state` is UNKNOWN for rules without a state condition. For rules that are not about a kernel bug
     (`kernel_bug` False), confirmed and likely become NOT_A_KERNEL_BUG. A `weak` signature (a scored leaf that resembles

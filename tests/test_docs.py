@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from kbmatch.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parent.parent

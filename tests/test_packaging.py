@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from kbmatch.engine.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent

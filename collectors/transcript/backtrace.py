@@ -1,5 +1,4 @@
-"""
-What crash's sys header and bt print: the machine, the crashed context, its registers and frames.
+"""What crash's sys header and bt print: the machine, the crashed context, its registers and frames.
 
 Formats: crash 7 and 8, kernel.c (display_sys_stats) and x86_64.c (x86_64_print_exception_frame).
 """

@@ -1,5 +1,4 @@
-"""
-Evaluates a probe's C expressions on what a session printed, in place of memory.
+"""Evaluates a probe's C expressions on what a session printed, in place of memory.
 
 Without type information: a member is looked up by name, a pointer is followed to the struct printed at its address
 (or to words shown by rd, where the layout is of a public ABI), and arithmetic is on Python integers, so an expression

@@ -14,8 +14,7 @@ shortened keeps its head line, and the members that follow may be the enclosing 
 
 
 def read_records(probe: Probe, printouts: Printouts, event: Signature | None, arch: str | None) -> ProbeState | None:
-    """
-    The records that the session shows, None if it shows none.
+    """The records that the session shows, None if it shows none.
 
     Complete only for the crash at hand: a register of the crashed context must point to the struct printed.
     """

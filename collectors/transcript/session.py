@@ -1,5 +1,4 @@
-"""
-Splits the text of a crash(8) session into commands and their output.
+"""Splits the text of a crash(8) session into commands and their output.
 
 A prompt is "crash> ", or the name under which the program was started ("crash7latest> "). Text between the commands
 (a write-up's prose) belongs to the output of the command before it and does no harm there.

@@ -1,5 +1,4 @@
-"""
-Parses what crash's struct command (gdb's printer) shows: nested members with their values and lines.
+"""Parses what crash's struct command (gdb's printer) shows: nested members with their values and lines.
 
 Made for text that people have cut: "... snip ..." lines, comments behind values and missing braces are passed over.
 """

@@ -243,7 +243,9 @@ class DwarfTypes:
     def _line(self, unit: Any, address: int) -> str | None:
         program: Any = self._dwarf.line_program_for_CU(unit)
         before = None
-        for entry in program.get_entries() if program is not None else ():
+        if program is None:
+            return None
+        for entry in program.get_entries():
             state = entry.state
             if state is None:
                 continue

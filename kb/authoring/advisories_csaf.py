@@ -30,7 +30,7 @@ def csaf_statements(document: dict[str, Any]) -> Iterator[Statement]:
             continue
         advisories = _advisories(vulnerability)
         for product in vulnerability.get("product_status", {}).get("fixed", ()):
-            text = names.get(product, product)
+            text = names.get(product) or product
             match = _PURL.search(text) or _NEVRA.search(product) or _NEVRA.search(text)
             if match:
                 version = match["version"].replace("%2B", "+").rpartition(":")[2]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kbmatch.engine.errors import UnreadableInput
 
@@ -64,7 +64,9 @@ def read_records(source: Path, progress: Progress = lambda done, total: None) ->
                 from kbmatch.collectors.containers.zstd import open_stream
 
                 with closing(open_stream(raw)) as stream:
-                    yield from _lines(io.BufferedReader(stream), source, lambda: progress(raw.tell(), size))
+                    yield from _lines(
+                        io.BufferedReader(cast(io.RawIOBase, stream)), source, lambda: progress(raw.tell(), size)
+                    )
             else:
                 yield from _lines(raw, source, lambda: progress(raw.tell(), size))
     except OSError as error:

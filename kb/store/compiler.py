@@ -74,16 +74,7 @@ def compile_knowledge(
     own = list(_read_probes(files, problems, digest, target))
     _read_layouts(files, problems, digest, target)
     if files.folder == SHIPPED:
-        for name in ("products", "frames"):
-            node = read_yaml(SHIPPED / f"{name}.yaml")
-            text = document_to_json(node)
-            if name == "frames":
-                table = json.loads(text)
-                text = json.dumps({**table, BY_INITIAL: split_by_initial(table.get("common", ()))})
-            target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
-            digest.update((SHIPPED / f"{name}.yaml").read_bytes())
-            if name == "products":
-                products = table_of(node)
+        products = _read_tables(digest, target)
     assert products is not None
     fields = {probe.id: {field.name: field.type for field in probe.record} for probe in (*probes, *own)}
     own_fields = {probe.id: fields[probe.id] for probe in own}
@@ -120,6 +111,17 @@ def compile_knowledge(
     meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16], "rules": str(active)}
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     target.commit()
+
+
+def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
+    """The shipped tables as documents; the product table is needed to check rules."""
+    products = read_yaml(SHIPPED / "products.yaml")
+    frames = json.loads(document_to_json(read_yaml(SHIPPED / "frames.yaml")))
+    frames[BY_INITIAL] = split_by_initial(frames.get("common", ()))
+    for name, text in (("products", document_to_json(products)), ("frames", json.dumps(frames))):
+        target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
+        digest.update((SHIPPED / f"{name}.yaml").read_bytes())
+    return table_of(products)
 
 
 def _mined(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash) -> Iterator[tuple[str, Node]]:

@@ -48,7 +48,9 @@ def frames_of(table: object, file: str, *, checked: bool = False) -> HelperFrame
     path = Path(file)
     if not isinstance(table, dict):
         raise KnowledgeError([Diagnostic(str(path), 1, 1, "shape", "a mapping is expected")])
-    problems += [_problem(path, "unknown-key", f"unknown key {key!r}") for key in table if key not in (*_KEYS, BY_INITIAL)]
+    problems += [
+        _problem(path, "unknown-key", f"unknown key {key!r}") for key in table if key not in (*_KEYS, BY_INITIAL)
+    ]
 
     def joined(entries: Any, what: str) -> str:
         if not isinstance(entries, list) or not all(isinstance(e, str) for e in entries):

@@ -58,7 +58,9 @@ class Layer:
             found.update(row[0] for row in self._connection.execute(query, [x for pair in batch for x in pair]))
         found.update(self._resembling(dict.fromkeys(value for fact, value in pairs if fact in _FUNCTIONS)))
         for probe in probes:
-            found.update(row[0] for row in self._connection.execute("SELECT rule FROM probed WHERE probe = ?", (probe,)))
+            found.update(
+                row[0] for row in self._connection.execute("SELECT rule FROM probed WHERE probe = ?", (probe,))
+            )
         return found
 
     def _resembling(self, functions: Iterable[str]) -> Iterator[int]:

@@ -1,5 +1,4 @@
-"""
-Reads one YAML file into the engine's document nodes, with marks.
+"""Reads one YAML file into the engine's document nodes, with marks.
 
 Only what knowledge files need: plain and quoted scalars, lists, mappings. Anchors, aliases, tags, several documents and
 duplicate keys are errors. Plain scalars follow YAML 1.1 for integers, floats, booleans and null; dates stay text.

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from kbmatch.cli.main import main
 
 CASE = Path(__file__).resolve().parents[2] / "examples/founding-case"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kbmatch.engine.condition import Combination, Condition, Leaf, Reading, index_entries, is_indexable
 from kbmatch.engine.logic import Truth
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kbmatch.collectors.identify import identify
 from kbmatch.engine.contract import incident_to_json
 from kbmatch.engine.errors import FreezeError

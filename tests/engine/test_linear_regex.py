@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from kbmatch.engine.linear_regex import search, why_not_linear
 
 

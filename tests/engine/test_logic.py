@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
 
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN

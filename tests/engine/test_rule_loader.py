@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kbmatch.engine.document import Problems
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.rule_loader import load_rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.logic import Truth
 from kbmatch.engine.verdict import Verdict, combine

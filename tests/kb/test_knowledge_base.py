@@ -84,9 +84,7 @@ SIGNATURE = st.one_of(
         st.sampled_from(SYMBOLS),
         st.lists(LEAF, min_size=1, max_size=2),
     ),
-    st.builds(
-        lambda first, rest: f"{{all: [{{frame: {first}}}, {{not: {rest}}}]}}", st.sampled_from(SYMBOLS), LEAF
-    ),
+    st.builds(lambda first, rest: f"{{all: [{{frame: {first}}}, {{not: {rest}}}]}}", st.sampled_from(SYMBOLS), LEAF),
 )
 EVENT = st.builds(
     Signature,
