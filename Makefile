@@ -51,7 +51,10 @@ unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python bench/compare_dump_readers.py
+	$(BIN)/python bench/make_vmcore.py build/bench
+	$(BIN)/python bench/compare_dump_readers.py build/bench/vmcore.elf
+	$(BIN)/python bench/scale_rules.py
+	$(BIN)/python bench/scan_logs.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
