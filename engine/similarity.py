@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.face import FAMILY, SANITIZER_KINDS, Face, compatibility
+from kbmatch.engine.face import SANITIZER_KINDS, Face, compatibility
 from kbmatch.engine.logic import Truth
 
 POSSIBLE = 0.40
@@ -34,13 +33,6 @@ _RARE, _TELLING = 0.85, 0.55
 _LONE = 0.45
 _CAPPED = LIKELY - 0.01
 HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
-
-
-class _Lookup(Protocol):
-    """The part of a condition's lookup that a scored leaf asks."""
-
-    @property
-    def face(self) -> Face | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +222,3 @@ def bounds(condition: Similar) -> dict[str, float]:
     if condition.top not in condition.blamed:
         found[condition.top] = found.get(condition.top, 0.0) + _TOP
     return found
-
-
-def comparable(kind: str) -> bool:
-    """Whether crashes of a kind are compared at all."""
-    return kind in FAMILY

@@ -1,6 +1,6 @@
 """Compiles a folder of knowledge into one SQLite file: facts -> rules, documents as JSON.
 
-    meta       format, kbmatch version, digest of all files, number of active rules
+    meta       format, kbmatch version, digest of all files, number of rules of each status
     rule       number, id, status, file, document
     entry      (fact, value) -> rule number; what candidates are looked up by
     resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -25,7 +26,7 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.facts import SELECTIVE
 from kbmatch.engine.probe import Probe, ProbeHead
 from kbmatch.engine.products import Products
-from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
+from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import load_rule
 from kbmatch.kb.store.advisories import extended, read_advisories
 from kbmatch.kb.store.documents import document_to_json
@@ -83,7 +84,7 @@ def compile_knowledge(
     target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
     modules = sorted({probe.module for probe in own if probe.register_records})
     target.execute("INSERT INTO document VALUES (?, ?)", ("register-modules", json.dumps(modules)))
-    active = 0
+    counts: Counter[str] = Counter()
     seen: dict[str, str] = {}
     claimed: set[str] = set()
     advisories = read_advisories(files.advisories, problems, digest)
@@ -104,11 +105,12 @@ def compile_knowledge(
             problems.diagnostics.append(Diagnostic(path, 1, 1, "duplicate-id", message))
             continue
         seen[rule.id] = path
-        active += rule.status in ACTIVE_STATUSES
+        counts[rule.status] += 1
         _insert(target, number, rule, path, node)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
-    meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16], "rules": str(active)}
+    meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16]}
+    meta |= {f"rules {status}": str(count) for status, count in counts.items()}
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     target.commit()
 
