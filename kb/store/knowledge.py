@@ -159,9 +159,7 @@ class KnowledgeBase:
     def get_any(self, rule_id: str) -> Rule | None:
         """One rule by id or alias (a CVE id, in any case), whatever its status and whatever the site says."""
         for layer in self._layers:
-            number = (
-                layer.number_of(rule_id) or layer.number_of(rule_id.lower()) or layer.number_by_alias(rule_id.upper())
-            )
+            number = layer.number_named(rule_id)
             if number is not None:
                 return layer.rule(number, self.products, self.probe_fields, any_status=True)
         return None

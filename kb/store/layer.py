@@ -97,10 +97,16 @@ class Layer:
         row = self._connection.execute("SELECT number FROM rule WHERE id = ?", (rule_id,)).fetchone()
         return None if row is None else int(row[0])
 
-    def number_by_alias(self, alias: str) -> int | None:
-        """The number of the rule that bears the alias; looks through all documents, so not for a diagnosis."""
+    def number_named(self, name: str) -> int | None:
+        """The number of the rule of that id, or with that alias, in any case; None if there is none.
+
+        An alias is looked for in all documents: for people who ask, not for a diagnosis.
+        """
+        for rule_id in (name, name.lower()):
+            if (number := self.number_of(rule_id)) is not None:
+                return number
         query = "SELECT rule.number FROM rule, json_each(rule.document, '$.aliases') WHERE json_each.value = ?"
-        row = self._connection.execute(query, (alias,)).fetchone()
+        row = self._connection.execute(query, (name.upper(),)).fetchone()
         return None if row is None else int(row[0])
 
     def file_of(self, rule_id: str) -> str | None:

@@ -43,6 +43,15 @@ def test_rules_of_a_further_folder_join_the_shipped_ones(tmp_path: Path) -> None
     assert knowledge.stamp.digest != KnowledgeBase().stamp.digest
 
 
+def test_a_rule_is_found_by_its_id_and_by_its_cve_in_any_case() -> None:
+    knowledge = KnowledgeBase()
+    for name in ("xen-netfront-null-sring", "CVE-2022-48969", "cve-2022-48969"):
+        rule = knowledge.get_any(name)
+        assert rule is not None
+        assert rule.id == "xen-netfront-null-sring"
+    assert knowledge.get_any("cve-1999-0000") is None
+
+
 def test_drafts_take_part_only_when_asked_for(tmp_path: Path) -> None:
     write(tmp_path, "idea", "{symbol: foo}", status="draft")
     write(tmp_path, "gone", "{symbol: foo}", status="withdrawn")
