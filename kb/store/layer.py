@@ -49,11 +49,15 @@ class Layer:
         """Numbers of the rules that one of the pairs (fact, value) or one of the probes leads to."""
         found: set[int] = set()
         pairs = list(dict.fromkeys(keys))
-        for start in range(0, len(pairs), _BATCH):
-            batch = pairs[start : start + _BATCH]
-            marks = ",".join(["(?,?)"] * len(batch))
-            query = f"SELECT rule FROM entry WHERE (fact, value) IN (VALUES {marks})"  # noqa: S608
-            found.update(row[0] for row in self._connection.execute(query, [x for pair in batch for x in pair]))
+        by_fact: dict[str, list[str]] = {}
+        for fact, value in pairs:
+            by_fact.setdefault(fact, []).append(value)
+        for fact, values in by_fact.items():
+            for start in range(0, len(values), _BATCH):
+                batch = values[start : start + _BATCH]
+                # one fact a query: pairs in one IN list would make SQLite read the whole table
+                query = f"SELECT rule FROM entry WHERE fact = ? AND value IN ({','.join('?' * len(batch))})"  # noqa: S608
+                found.update(row[0] for row in self._connection.execute(query, [fact, *batch]))
         found.update(self._resembling(dict.fromkeys(value for fact, value in pairs if fact in _FUNCTIONS)))
         for probe in probes:
             found.update(

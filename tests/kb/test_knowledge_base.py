@@ -150,3 +150,19 @@ def test_the_index_agrees_with_trying_every_rule(
     # the mined rules know none of these functions, and loading all of them takes seconds
     ids = [*(f"r{number}" for number in range(len(signatures))), *NETFRONT]
     assert seen(knowledge) == seen(Naive({rule_id: rule for rule_id in ids if (rule := knowledge.get(rule_id))}))
+
+
+def test_candidates_are_looked_up_by_the_index_and_not_by_reading_the_whole_table() -> None:
+    """A scan would make each diagnosis slower with every rule; SQLite's own plan tells."""
+    knowledge = KnowledgeBase()
+    connection = knowledge._layers[0]._connection
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    knowledge.candidates([("symbol", "xennet_poll"), ("frame", "net_rx_action")], ["xen-netfront.rx-rings"])
+    _ = knowledge.stamp
+    connection.set_trace_callback(None)
+    queries = [query for query in asked if query.startswith("SELECT")]
+    assert queries
+    for query in queries:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], (query, plan)
