@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kbmatch.collectors.containers.opening import open_files
 from kbmatch.collectors.memory.kernel_space import open_kernel_space
-from kbmatch.collectors.printk.record import LogReading, format_records
+from kbmatch.collectors.printk.record import RecordReading, format_records
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 from kbmatch.engine.incident import Kernel, Machine, Note
 
@@ -59,7 +59,7 @@ class Dump:
         self.format = container.format
         self.size = container.size
         self._notes: list[Note] = []
-        self._log: LogReading | None = None
+        self._log: RecordReading | None = None
         self._symbols: Kallsyms | None = None
         self._symbols_searched = False
         self._facts: KernelFacts | None = None
@@ -162,7 +162,7 @@ class Dump:
             livepatched = "K" in taint
         return replace(kernel, banner=kernel.banner or facts.banner, taint=taint, livepatched=livepatched)
 
-    def read_log(self) -> LogReading:
+    def read_log(self) -> RecordReading:
         """The kernel's log records, oldest first. Read once, never raises: what is missing becomes a note."""
         if self._log is None:
             self._log = self._read_log()
@@ -171,9 +171,9 @@ class Dump:
                 self._notes.append(Note("warning", f"log torn: {records}{why}"))
         return self._log
 
-    def _read_log(self) -> LogReading:
+    def _read_log(self) -> RecordReading:
         if self.memory is None:
-            return LogReading([])
+            return RecordReading([])
         info = self.vmcoreinfo
         try:
             if {"log_buf", "log_buf_len", "log_first_idx", "log_next_idx"} <= info.symbols.keys():
@@ -191,9 +191,9 @@ class Dump:
                 return read_ringbuffer(self.memory, info, pointer)
         except (MemoryUnavailable, DamagedDump) as error:
             self._notes.append(Note("error", f"no kernel log: {error}"))
-            return LogReading([])
+            return RecordReading([])
         self._notes.append(Note("error", "no kernel log: neither VMCOREINFO nor the kernel's symbols tell where it is"))
-        return LogReading([])
+        return RecordReading([])
 
     def log_text(self) -> bytes:
         """The kernel log as dmesg prints it, oldest first, without what processes wrote to /dev/kmsg.

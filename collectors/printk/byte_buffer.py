@@ -10,7 +10,7 @@ import re
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
-from kbmatch.collectors.printk.record import LogReading, PrintkRecord
+from kbmatch.collectors.printk.record import PrintkRecord, RecordReading
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 
 MAX_BUFFER = 1 << 28
@@ -18,7 +18,7 @@ _PREFIX = re.compile(rb"<(\d{1,3})>")
 _PAGE = 4096
 
 
-def read_byte_buffer(memory: Memory, info: VmcoreInfo) -> LogReading:
+def read_byte_buffer(memory: Memory, info: VmcoreInfo) -> RecordReading:
     """One record a line, oldest first; the time is part of the text.
 
     Raises DamagedDump where the variables make no sense, MemoryUnavailable where they were left out.
@@ -30,7 +30,7 @@ def read_byte_buffer(memory: Memory, info: VmcoreInfo) -> LogReading:
     count = min(memory.read_u32(symbols["logged_chars"]) if "logged_chars" in symbols else end, end, size)
     if not 0 < size <= MAX_BUFFER or size & size - 1:
         raise DamagedDump(f"0x{buffer:x}: a log of {size} bytes makes no sense")
-    reading = LogReading([])
+    reading = RecordReading([])
     start = (end - count) % size
     first = min(count, size - start)
     text = _read(memory, buffer + start, first, reading) + _read(memory, buffer, count - first, reading)
@@ -48,7 +48,7 @@ def read_byte_buffer(memory: Memory, info: VmcoreInfo) -> LogReading:
     return reading
 
 
-def _read(memory: Memory, address: int, length: int, reading: LogReading) -> bytes:
+def _read(memory: Memory, address: int, length: int, reading: RecordReading) -> bytes:
     """What is there, page by page; a page that was left out becomes a line break."""
     if length == 0:
         return b""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
-from kbmatch.collectors.printk.record import LogReading, PrintkRecord
+from kbmatch.collectors.printk.record import PrintkRecord, RecordReading
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 
 _ID_MASK = (1 << 62) - 1
@@ -56,14 +56,14 @@ class _Layout:
     info_caller: int
 
 
-def read_ringbuffer(memory: Memory, info: VmcoreInfo, pointer: int) -> LogReading:
+def read_ringbuffer(memory: Memory, info: VmcoreInfo, pointer: int) -> RecordReading:
     """Every record of the ring buffer to which the variable `prb` at `pointer` points, oldest first.
 
     Raises DamagedDump where the ring's own fields make no sense, MemoryUnavailable where they were left out.
     """
     layout = _layout(info)
     ring = _ring(memory, info, memory.read_u64(pointer))
-    reading = LogReading([])
+    reading = RecordReading([])
     window = _TextWindow(memory, ring)
     first, count = ring.tail, (ring.head - ring.tail & _ID_MASK) + 1
     if count > ring.count:
@@ -151,7 +151,7 @@ def _ring(memory: Memory, info: VmcoreInfo, address: int) -> _Ring:
 
 
 def _descriptors(
-    memory: Memory, ring: _Ring, layout: _Layout, first: int, count: int, reading: LogReading
+    memory: Memory, ring: _Ring, layout: _Layout, first: int, count: int, reading: RecordReading
 ) -> Iterator[tuple[int, int, int, int, bytes | None]]:
     """(id, state variable, begin, next, bytes of printk_info or None) for `count` ids from `first` on."""
     done = 0

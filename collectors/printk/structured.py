@@ -12,7 +12,7 @@ import struct
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
-from kbmatch.collectors.printk.record import LogReading, PrintkRecord
+from kbmatch.collectors.printk.record import PrintkRecord, RecordReading
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 
 MAX_BUFFER = 1 << 31
@@ -21,7 +21,7 @@ _CONT, _NEWLINE, _PREFIX = 8, 2, 4
 _WINDOW = 1 << 16
 
 
-def read_structured(memory: Memory, info: VmcoreInfo) -> LogReading:
+def read_structured(memory: Memory, info: VmcoreInfo) -> RecordReading:
     """Every record from log_first_idx to log_next_idx, oldest first.
 
     Raises DamagedDump where the variables make no sense, MemoryUnavailable where they were left out.
@@ -42,7 +42,7 @@ def read_structured(memory: Memory, info: VmcoreInfo) -> LogReading:
     end = memory.read_u32(symbols["log_next_idx"])
     if not header <= size <= MAX_BUFFER or first >= size or end > size:
         raise DamagedDump(f"0x{buffer:x}: a log of {size} bytes from {first} to {end} makes no sense")
-    reading = LogReading([])
+    reading = RecordReading([])
     window = _Window(memory, buffer, size)
     wrapped = False
     previous_open = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from kbmatch.engine.condition import Condition, Leaf, index_entries
 from kbmatch.engine.document import Mapping as MappingNode
@@ -19,6 +20,11 @@ MAX_GROUP = 400
 """Rules of one function that are compared with each other; beyond, only the first ones."""
 
 
+def _same_file(one: str | None, other: str | None) -> bool:
+    """Whether two paths lead to one file: a shipped rule may be named from the folder it lies in."""
+    return one == other or (one is not None and other is not None and Path(one).resolve() == Path(other).resolve())
+
+
 def check_together(linted: Sequence[LintedRule], others: Mapping[str, Rule]) -> Iterator[Diagnostic]:
     """Problems of the linted rules among each other and with `others`, the rules that are there already."""
     rules: dict[str, Rule] = {}
@@ -26,7 +32,7 @@ def check_together(linted: Sequence[LintedRule], others: Mapping[str, Rule]) -> 
         if one.rule is None:
             continue
         taken = rules.get(one.rule.id) or others.get(one.rule.id)
-        if taken is not None and taken.file != one.rule.file:
+        if taken is not None and not _same_file(taken.file, one.rule.file):
             mark = one.place("id")
             text = f"rule {one.rule.id} stands already in {taken.file}"
             yield Diagnostic(mark.file, mark.line, mark.column, "duplicate-id", text)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kbmatch.cli.main import main
+from kbmatch.kb.store.files import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT / "examples/founding-case/dmesg.log"
@@ -172,3 +173,11 @@ def test_a_bad_site_file_is_an_error_with_its_place(tmp_path: Path, capsys: Out,
 def test_lint_explains_a_code(capsys: Out) -> None:
     assert main(["rule", "lint", "--explain", "overlap"]) == 0
     assert "overlap (error): two rules fit the same crash" in capsys.readouterr().out
+
+
+def test_a_shipped_rule_named_from_its_own_folder_is_no_duplicate_of_itself(
+    capsys: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(SHIPPED / "rules" / "xen-netfront")
+    assert main(["rule", "lint", "."]) == 0
+    assert "3 rules: nothing wrong" in capsys.readouterr().out
