@@ -27,7 +27,7 @@ class PrintkRecord:
 
 
 @dataclass(slots=True)
-class LogReading:
+class RecordReading:
     """Records, oldest first, and what was lost on the way: counts by reason, in words for the user."""
 
     records: list[PrintkRecord]
