@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from kbmatch.cli.input import read_incident
 from kbmatch.collectors.collect import CollectOptions
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.finding import Diagnosis
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 

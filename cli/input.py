@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from kbmatch.collectors.collect import CollectOptions, collect
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.engine.errors import UnreadableInput
 from kbmatch.engine.incident import Incident, LogText
+from kbmatch.engine.values import replace
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 if TYPE_CHECKING:

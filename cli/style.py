@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kbmatch.engine.values import dataclass
 
 _VERDICT_COLOURS = {
     "known-issue": "1;32",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
@@ -11,6 +10,7 @@ from kbmatch.collectors.containers.source import ByteSource, SourceStream
 from kbmatch.collectors.identify import HEAD_BYTES, describe_binary, identify
 from kbmatch.engine.errors import InputError, KbmatchError, NotACrashFile, UnreadableInput, UnsupportedFormat
 from kbmatch.engine.incident import Incident, Kernel, Machine, Note, Source
+from kbmatch.engine.values import dataclass, replace
 
 if TYPE_CHECKING:  # neither dumps nor probes are imported for a log
     from kbmatch.collectors.containers.unpack import Progress

@@ -8,7 +8,6 @@ No vmlinux is needed. What cannot be had is None and has a note.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kbmatch.collectors.containers.opening import open_files
@@ -16,6 +15,7 @@ from kbmatch.collectors.memory.kernel_space import open_kernel_space
 from kbmatch.collectors.printk.record import RecordReading, format_records
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
 from kbmatch.engine.incident import Kernel, Machine, Note
+from kbmatch.engine.values import replace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from kbmatch.collectors.identify import HEAD_BYTES, identify
 from kbmatch.engine.errors import UnreadableInput
+from kbmatch.engine.values import dataclass
 
 MAX_FILES = 20_000
 MAX_DEPTH = 4

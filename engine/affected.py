@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from kbmatch.engine.incident import Kernel
 from kbmatch.engine.products import UPSTREAM, Product, Products
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.version_range import (
     ALWAYS,
     UNSURE,

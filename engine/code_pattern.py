@@ -8,8 +8,9 @@ What such a pattern names is one piece of compiled code, so that registers mean 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from kbmatch.engine.values import dataclass
 
 MIN_KNOWN = 24
 """Bytes that a pattern must fix before registers may be read by it (DESIGN.md, "Rules")."""

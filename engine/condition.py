@@ -7,7 +7,6 @@ blocked task by itself. No combinator is implied, no expression string is parsed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from kbmatch.engine import linear_regex
 from kbmatch.engine.code_pattern import parse_code_pattern
@@ -15,6 +14,7 @@ from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation, Observed
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
 from kbmatch.engine.similarity import Similar, bounds
+from kbmatch.engine.values import dataclass
 
 ORDER_OPERATORS: tuple[str, ...] = ("in-order", "adjacent")
 OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask", "matches", "contains", "prefix", *ORDER_OPERATORS)

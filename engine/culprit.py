@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from kbmatch.engine.signature import Culprit, Frame, Signature
 from kbmatch.engine.symbols import strip_decorations
+from kbmatch.engine.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
@@ -21,6 +20,7 @@ from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.state import judge_state
 from kbmatch.engine.ties import settle
+from kbmatch.engine.values import dataclass, field, replace
 from kbmatch.engine.verdict import Verdict, combine
 
 MAX_TASKS = 1000

@@ -7,9 +7,9 @@ file, line and column (both from 1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from kbmatch.engine.errors import Diagnostic
+from kbmatch.engine.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

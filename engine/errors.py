@@ -18,7 +18,8 @@ Each message says what, where (file:line:column, offset or address) and what to 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from kbmatch.engine.values import dataclass
 
 
 class KbmatchError(Exception):

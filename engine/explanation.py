@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.values import dataclass
 
 Observed = int | str | tuple[int | str, ...] | None
 

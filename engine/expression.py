@@ -8,7 +8,8 @@ no calls (container_of, per_cpu and netdev_priv are rewritten when they are pars
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from kbmatch.engine.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kbmatch.engine.signature import Frame, Signature
+from kbmatch.engine.values import dataclass, replace
 
 MAX_NAMES = 64
 """Functions of a trace that are looked at; deeper ones are the same in every crash."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
 from kbmatch.engine.register_facts import PREFIX, REGISTERS
 from kbmatch.engine.signature import HungTask, Signature
+from kbmatch.engine.values import dataclass
 
 Value = int | str | tuple[int | str, ...] | None
 

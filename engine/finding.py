@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kbmatch.engine.affected import VersionJudgement
 from kbmatch.engine.explanation import Explanation, Observed
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.values import dataclass, field
 from kbmatch.engine.verdict import Verdict
 
 

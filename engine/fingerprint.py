@@ -16,11 +16,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kbmatch.engine.culprit import HelperFrames, culprit_of
 from kbmatch.engine.signature import Frame, Signature
 from kbmatch.engine.symbols import strip_decorations
+from kbmatch.engine.values import dataclass
 
 FORMAT = 1
 DEPTHS: tuple[str, ...] = ("culprit", "frames", "exact")

@@ -6,10 +6,10 @@ Field names are the keys of DESIGN.md's "Signature JSON", in its order; unknown 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

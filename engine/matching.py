@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from kbmatch.engine.culprit import HelperFrames, assign_culprits
@@ -10,6 +9,7 @@ from kbmatch.engine.diagnose import RuleSource, diagnose
 from kbmatch.engine.finding import Diagnosis
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.products import Products
+from kbmatch.engine.values import replace
 
 
 class Knowledge(RuleSource, Protocol):

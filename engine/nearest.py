@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kbmatch.engine.diagnose import RuleSource, SceneLookup
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.facts import Scene, selective_values
 from kbmatch.engine.finding import Diagnosis
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.verdict import Verdict
 
 MAX_JUDGED = 200

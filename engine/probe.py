@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from kbmatch.engine.expression import Expression, Name, Unary, names
 from kbmatch.engine.layout import Layout
+from kbmatch.engine.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

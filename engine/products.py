@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kbmatch.engine.incident import Kernel
+from kbmatch.engine.values import dataclass, field, replace
 from kbmatch.engine.versions import upstream
 from kbmatch.engine.versions.compare import is_valid, strip_suffixes
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kbmatch.engine.affected import Affected
 from kbmatch.engine.condition import Condition
+from kbmatch.engine.values import dataclass
 
 STATUSES: tuple[str, ...] = ("draft", "test", "stable", "deprecated", "withdrawn")
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")

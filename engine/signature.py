@@ -7,7 +7,8 @@ Unknown is None, never 0 or "". Integers are unsigned 64-bit. The meaning of eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from kbmatch.engine.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ functions that called it, rarer ones more; the kinds must be able to come from o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.face import SANITIZER_KINDS, Face, compatibility
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.values import dataclass
 
 POSSIBLE = 0.40
 """From here on the crash resembles the known one: the leaf is true."""

@@ -6,9 +6,9 @@ A boolean rule that answers an event beats every scored one: it was written and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kbmatch.engine.finding import Finding
+from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict
 from kbmatch.engine.versions import upstream
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.values import dataclass
 
 
 class Verdict(enum.Enum):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cmp_to_key
 
 from kbmatch.engine.products import UPSTREAM, Product, Products
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.versions import upstream
 from kbmatch.engine.versions.compare import compare, is_valid, strip_suffixes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from kbmatch.cli.history.store import History, Judged, Stored
 from kbmatch.engine.culprit import assign_culprits
@@ -11,6 +10,7 @@ from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.fingerprint import fingerprint
 from kbmatch.engine.freeze import incident_from_json
 from kbmatch.engine.incident import Incident
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 

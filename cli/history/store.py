@@ -14,7 +14,6 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kbmatch.engine.contract import incident_to_json
@@ -22,6 +21,7 @@ from kbmatch.engine.errors import KbmatchError
 from kbmatch.engine.finding import Diagnosis
 from kbmatch.engine.fingerprint import DEPTHS, Fingerprint
 from kbmatch.engine.incident import Incident
+from kbmatch.engine.values import dataclass
 
 FORMAT = 1
 MAX_LOG = 4 << 20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from kbmatch.engine.values import dataclass
 
 BEFORE, AFTER = 15, 110
 """Lines around the fatal event's head: what led there, and a whole oops with its trace."""

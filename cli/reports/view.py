@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from kbmatch.cli.wording import (
     advice,
@@ -20,6 +19,7 @@ from kbmatch.engine.finding import Diagnosis, Finding
 from kbmatch.engine.fingerprint import Fingerprint, fingerprint
 from kbmatch.engine.incident import Incident, ProbeState
 from kbmatch.engine.signature import Frame, Signature
+from kbmatch.engine.values import dataclass, field
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 MAX_RECORDS = 64

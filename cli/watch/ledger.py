@@ -11,11 +11,11 @@ import fcntl
 import os
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from kbmatch.engine.errors import KbmatchError
+from kbmatch.engine.values import dataclass
 
 MAX_FAILURES = 3
 """A dump that ended its diagnosis that often (out of memory, too slow) is not tried again."""

@@ -13,10 +13,10 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kbmatch.collectors.identify import HEAD_BYTES, identify
+from kbmatch.engine.values import dataclass
 
 MAX_FILES = 20_000
 MAX_DEPTH = 4

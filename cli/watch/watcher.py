@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from kbmatch.cli.watch.ledger import MAX_ATTEMPTS, MAX_DELIVERIES, MAX_FAILURES,
 from kbmatch.cli.watch.scan import REPORT, Scanner, Unit
 from kbmatch.cli.watch.webhook import Webhook
 from kbmatch.cli.watch.worker import SCHEMA
+from kbmatch.engine.values import dataclass, field
 
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 3600.0
 

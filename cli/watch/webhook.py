@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.version import VERSION
 
 TOKEN = "KBMATCH_WEBHOOK_TOKEN"  # the variable's name

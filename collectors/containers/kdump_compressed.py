@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kbmatch.collectors.containers.bitmap import PageBitmap
 from kbmatch.collectors.containers.container import CpuRegisters, ElfNote
@@ -20,6 +19,7 @@ from kbmatch.collectors.containers.page_codecs import DamagedPageError, decompre
 from kbmatch.collectors.containers.physical_map import LEFT_OUT
 from kbmatch.collectors.containers.source import ByteSource
 from kbmatch.engine.errors import DamagedDump, NotInDump, UnsupportedFormat
+from kbmatch.engine.values import dataclass
 
 SIGNATURE = b"KDUMP   "
 PAGE_SIZES = (4096, 16384, 65536)

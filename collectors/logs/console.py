@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import BinaryIO
 
 from kbmatch.collectors.logs.draft import OOPS_KINDS, Body, Draft
@@ -15,6 +14,7 @@ from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, 
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import replace
 
 _HEAD_WINDOW = 256 * 1024
 _TAIL_WINDOW = 64 * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import reason_kind
@@ -16,6 +15,7 @@ from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Instruction, Signature
 from kbmatch.engine.symbols import parse_location
+from kbmatch.engine.values import replace
 
 _STALLS = frozenset(("rcu-stall", "soft-lockup", "hard-lockup", "workqueue-stall"))
 _FAULTS = frozenset(("null-deref", "page-fault"))

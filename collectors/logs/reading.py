@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ Sources: init/main.c (saved_command_line), kernel/panic.c (tainted_mask, panic_c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.engine.errors import MemoryUnavailable
+from kbmatch.engine.values import dataclass
 
 FACT_SYMBOLS = ("saved_command_line", "tainted_mask", "linux_banner", "panic_cpu", "crashing_cpu", "__num_online_cpus")
 _TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from kbmatch.collectors.containers.container import Container
@@ -18,6 +17,7 @@ from kbmatch.collectors.memory.translation import TableReader
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo, parse_vmcoreinfo
 from kbmatch.collectors.memory.x86_64 import DEFAULT_TEXT, IMAGE_SPAN, START_KERNEL_MAP, X8664Translation
 from kbmatch.engine.errors import MemoryUnavailable
+from kbmatch.engine.values import dataclass
 
 _LARGE_PAGE = 1 << 21
 _FRAME = 0x000FFFFFFFFFF000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kbmatch.collectors.containers.container import Container
@@ -11,6 +10,7 @@ from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo, parse_vmcoreinfo
 from kbmatch.collectors.memory.x86_64 import DEFAULT_TEXT, IMAGE_SPAN, START_KERNEL_MAP, X8664Translation
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
+from kbmatch.engine.values import dataclass, field
 
 if TYPE_CHECKING:
     from kbmatch.collectors.memory.kernel_search import FoundInfo, KernelImage

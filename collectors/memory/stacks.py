@@ -9,13 +9,13 @@ arch/arm64/kernel/stacktrace.c.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from kbmatch.collectors.containers.container import CpuRegisters
 from kbmatch.collectors.memory.kallsyms import Kallsyms
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.engine.errors import MemoryUnavailable
 from kbmatch.engine.signature import Frame
+from kbmatch.engine.values import dataclass
 
 # THREAD_SIZE of x86_64 and aarch64; KASAN kernels have twice as much, whose second half is not looked at.
 STACK_SIZE = 16384

@@ -7,7 +7,7 @@ both signed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from kbmatch.engine.values import dataclass, field
 
 MAX_BYTES = 1 << 20
 _U64 = (1 << 64) - 1

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.collectors.memory.vmcoreinfo import VmcoreInfo
 from kbmatch.collectors.printk.record import PrintkRecord, RecordReading
 from kbmatch.engine.errors import DamagedDump, MemoryUnavailable
+from kbmatch.engine.values import dataclass
 
 _ID_MASK = (1 << 62) - 1
 _COMMITTED, _FINALIZED, _REUSABLE = 1, 2, 3

@@ -8,11 +8,11 @@ CS and RIP (Intel SDM volume 3, 6.14.2).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from kbmatch.collectors.memory.memory import Memory
 from kbmatch.engine.errors import MemoryUnavailable
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass
 
 _ORDER = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi")
 _BYTES = 21 * 8

@@ -7,13 +7,13 @@ count that makes no sense.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from kbmatch.collectors.probes.evaluator import Evaluator, Exhausted
 from kbmatch.collectors.probes.value import Unknown, Value
 from kbmatch.collectors.types.model import S32, VOID_POINTER, Array, Pointer, Struct
 from kbmatch.engine.expression import Expression, Name, Unary
 from kbmatch.engine.probe import Probe, RegisterRoot, Step, WalkRoot
+from kbmatch.engine.values import dataclass, field
 
 MAX_RECORDS = 1024
 MAX_ELEMENTS = 1 << 16

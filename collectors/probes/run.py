@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kbmatch.collectors.dump import Dump
@@ -20,6 +19,7 @@ from kbmatch.engine.errors import MemoryUnavailable
 from kbmatch.engine.incident import Note, ProbeState, StateRecord
 from kbmatch.engine.probe import Probe, ProbeHead, ProbeSource
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from kbmatch.collectors.types.debuginfo import DebugInfo

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kbmatch.collectors.types.model import S32, S64, U32, U64, CType, Enum, Integer, Pointer
+from kbmatch.engine.values import dataclass
 
 
 class Unknown(Exception):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from kbmatch.collectors.transcript.session import Command, Session
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import strip_decorations
+from kbmatch.engine.values import dataclass, field
 
 _HEADER = re.compile(r"^\s*(KERNEL|DUMPFILE|CPUS|NODENAME|RELEASE|VERSION|MACHINE|PANIC|PID|COMMAND|CPU):\s+(.*?)\s*$")
 _EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[\w.]+)\+(?P<offset>\d+)\]")

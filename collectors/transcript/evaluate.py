@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from kbmatch.collectors.transcript.memory_words import PrintedMemory
 from kbmatch.collectors.transcript.structs import Printed, PrintedStruct
 from kbmatch.engine.expression import Binary, Cast, Expression, Index, Member, Name, Number, Unary
 from kbmatch.engine.probe import MemberLayout, Probe
+from kbmatch.engine.values import dataclass
 
 MAX_COUNT = 4096
 

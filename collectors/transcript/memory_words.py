@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from kbmatch.collectors.transcript.session import Command
+from kbmatch.engine.values import dataclass, field
 
 _LINE = re.compile(
     r"^\s*(?P<address>[0-9a-f]{8,16}):\s+(?P<words>[0-9a-f]{2,16}(?:\s[0-9a-f]{2,16}|\s\s[0-9a-f]{2,16})*)(?=\s|$)"

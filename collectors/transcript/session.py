@@ -7,7 +7,8 @@ A prompt is "crash> ", or the name under which the program was started ("crash7l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from kbmatch.engine.values import dataclass
 
 _PROMPT_TEXT = r"^[ \t]*(crash[\w.+-]{0,30})>[ \t]*([^\r\n]*)"
 _PROMPT = re.compile(_PROMPT_TEXT)

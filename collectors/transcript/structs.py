@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from kbmatch.collectors.transcript.session import Command
+from kbmatch.engine.values import dataclass
 
 MAX_DEPTH = 40
 MAX_REPEATS = 65536

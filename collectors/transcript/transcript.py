@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.reading import LogReading
@@ -16,6 +15,7 @@ from kbmatch.collectors.transcript.structs import printed_structs
 from kbmatch.engine.incident import Kernel, Machine, Note, ProbeState
 from kbmatch.engine.probe import ProbeSource
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

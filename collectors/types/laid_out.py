@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from kbmatch.collectors.types.catalogue import TypeCatalogue, UnknownType
 from kbmatch.collectors.types.model import U8, U16, U32, U64, VOID, Array, CType, Member, Struct
 from kbmatch.engine.layout import LaidStruct, Layout
 from kbmatch.engine.probe import MemberLayout
+from kbmatch.engine.values import dataclass
 
 _BY_SIZE: Mapping[int, CType] = {1: U8, 2: U16, 4: U32, 8: U64}
 

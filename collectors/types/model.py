@@ -7,7 +7,8 @@ first asked for, so that one struct does not pull in half the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from kbmatch.engine.values import dataclass, field
 
 POINTER_SIZE = 8
 MAX_NESTING = 32

@@ -8,9 +8,8 @@ no order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kbmatch.engine.patterns import lazy
+from kbmatch.engine.values import dataclass
 
 _RELEASE = lazy(
     r"(?P<numbers>[0-9]{1,4}\.[0-9]{1,4}(?:\.[0-9]{1,5}){0,2})"

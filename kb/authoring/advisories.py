@@ -13,13 +13,13 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kbmatch.engine.errors import UnreadableInput
 from kbmatch.engine.incident import Kernel
 from kbmatch.engine.products import Product, Products
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.versions.compare import compare, is_valid, strip_suffixes
 from kbmatch.kb.authoring.advisories_statement import Statement
 from kbmatch.kb.store.advisories import FixedVersion

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from kbmatch.engine.values import dataclass
 
 _EXTENDED = re.compile(r"\b(?:EUS|AUS|TUS|E4S|ELS)\b")
 

@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, ProbeState, Source, StateRecord
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
 from kbmatch.engine.signature import Frame, HungTask, Signature
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.verdict import Verdict
 from kbmatch.kb.store.yaml_reader import read_yaml
 

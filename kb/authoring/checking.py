@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kbmatch.engine.document import Mark
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.values import dataclass
 from kbmatch.kb.authoring.case_files import RuleTest, load_rule_test, path_of_test
 from kbmatch.kb.authoring.codes import ERROR, level_of
 from kbmatch.kb.authoring.lint import LintedRule, Tables, lint_file

@@ -6,7 +6,7 @@ this list (`kbmatch rule schema --write`), and a test compares it with the codes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kbmatch.engine.values import dataclass
 
 ERROR, WARNING = "error", "warning"
 PAGES = "docs/lint"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
 
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.engine.errors import KbmatchError
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.products import UPSTREAM, Product
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.versions import upstream
 from kbmatch.kb.authoring.lint import TODO, Tables
 from kbmatch.kb.authoring.redaction.redactor import Redactor

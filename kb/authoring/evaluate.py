@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kbmatch.collectors.logs.console import read_log
@@ -23,6 +22,7 @@ from kbmatch.engine.incident import Incident, Kernel, Source
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import LIKELY
+from kbmatch.engine.values import dataclass, field, replace
 from kbmatch.engine.versions import upstream
 from kbmatch.kb.authoring.evaluate_paraphrase import can_paraphrase, paraphrase
 from kbmatch.kb.authoring.mine import own_event

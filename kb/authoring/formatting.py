@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import yaml
 from kbmatch.engine.document import Mapping, Node, Scalar
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.rule_loader import KEYS as RULE_KEYS
+from kbmatch.engine.values import dataclass, field
 from kbmatch.kb.authoring.case_files import CASE_KEYS, EXPECT_KEYS
 from kbmatch.kb.store.yaml_reader import parse_yaml
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from kbmatch.engine.condition import Condition, is_indexable
@@ -20,6 +19,7 @@ from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import ProbeFields, load_rule
 from kbmatch.engine.symbols import strip_decorations
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.version_range import ALWAYS, UNSURE, VersionRange, well_formed
 from kbmatch.engine.versions.compare import compare, strip_suffixes
 from kbmatch.kb.authoring.lint_logic import fact_domain, record_domain, traps

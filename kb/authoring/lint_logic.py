@@ -8,12 +8,12 @@ another forbids.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from kbmatch.engine.condition import AnyTask, Combination, Condition, Leaf
 from kbmatch.engine.document import Mark
 from kbmatch.engine.facts import FACTS
 from kbmatch.engine.similarity import Similar
+from kbmatch.engine.values import dataclass, replace
 
 U64 = (1 << 64) - 1
 Trap = tuple[Mark | None, str, str]

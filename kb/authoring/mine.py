@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.signature import Signature
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.authoring.mine_rivals import Rivals
 from kbmatch.kb.authoring.mine_rule import rule_of
 from kbmatch.kb.authoring.mine_source import Progress, Record, read_records

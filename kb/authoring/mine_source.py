@@ -12,11 +12,11 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from kbmatch.engine.errors import UnreadableInput
+from kbmatch.engine.values import dataclass
 
 MAX_RECORD = 4 << 20
 """Bytes of one record; the largest published one has some 100 KB."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.heads import match_head
@@ -19,6 +18,7 @@ from kbmatch.engine.culprit import HelperFrames, culprit_of
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.signature import Frame, Signature
 from kbmatch.engine.symbols import parse_location, strip_decorations
+from kbmatch.engine.values import dataclass, replace
 
 _QUOTES = re.compile(r"^\s*(?:[>|]\s*)+|^\s*(?:\[\d{1,2}\]|\(\w\))\s+(?=\S)")
 _BARE = re.compile(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from kbmatch.engine.condition import AnyTask, Combination, Condition, Leaf
 from kbmatch.engine.diagnose import SceneLookup, judge_version
@@ -16,6 +15,7 @@ from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import Similar
 from kbmatch.engine.state import judge_state
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.verdict import Judgement, Verdict, combine
 from kbmatch.kb.authoring.case_files import RuleTest
 from kbmatch.kb.authoring.rule_tests import Bench

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kbmatch.engine.affected import Affected, VersionRange
@@ -16,6 +15,7 @@ from kbmatch.engine.finding import Finding
 from kbmatch.engine.incident import Incident, Kernel
 from kbmatch.engine.products import UPSTREAM, Product, Products
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.version_range import UNSURE
 from kbmatch.engine.versions import upstream
 from kbmatch.engine.versions.compare import strip_suffixes

@@ -7,7 +7,6 @@ added; a rule may say which of those it is for by fitting a case of its own test
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kbmatch.engine.incident import Incident, Kernel, Machine, Source
 from kbmatch.engine.kinds import KINDS
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Frame, HungTask, Signature
+from kbmatch.engine.values import replace
 from kbmatch.kb.authoring.rule_tests import Bench
 
 PATH = Path(__file__).resolve().parent.parent / "unrelated.yaml"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from kbmatch.engine.document import Node, Problems, Reader, Scalar
 from kbmatch.engine.document import Sequence as SequenceNode
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.products import UPSTREAM, Products
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.version_range import ALWAYS, UNSURE
 from kbmatch.engine.versions import upstream
 from kbmatch.kb.store.documents import document_from_plain

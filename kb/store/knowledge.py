@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import ACTIVE_STATUSES, Rule
+from kbmatch.engine.values import dataclass
 from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.cache import BUILT, open_compiled, open_read_only
 from kbmatch.kb.store.files import SHIPPED, KnowledgeFiles, find_files

@@ -25,7 +25,6 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from kbmatch.engine.document import Mapping as MappingNode
 from kbmatch.engine.document import Node, Problems, Reader
 from kbmatch.engine.face import FAMILY
 from kbmatch.engine.rule import STATUSES
+from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.documents import document_from_plain
 from kbmatch.kb.store.yaml_reader import read_yaml
 

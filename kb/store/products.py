@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from kbmatch.engine.errors import Diagnostic, KnowledgeError
 from kbmatch.engine.linear_regex import why_not_linear
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.products import FIELDS, GROUPS, LINUX_STABLE, Commands, Pattern, Product, Products, Stream
+from kbmatch.engine.values import replace
 from kbmatch.engine.versions.compare import SCHEMES
 
 SHIPPED = Path(__file__).resolve().parent.parent / "products.yaml"

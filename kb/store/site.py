@@ -12,13 +12,13 @@ exceptions:
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kbmatch.engine.condition_loader import EventVocabulary, load_condition
 from kbmatch.engine.document import Mapping, Problems, Reader
 from kbmatch.engine.errors import KnowledgeError
 from kbmatch.engine.rule import Exclusion, Rule
+from kbmatch.engine.values import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
