@@ -308,6 +308,7 @@ def site_schema() -> Schema:
     )
     values = {
         "format": {"const": 1},
+        "rules": _TEXTS,
         "disable": {"type": "array", "items": disabled},
         "exceptions": {"type": "array", "items": exception},
     }

@@ -28,40 +28,59 @@ def cache_folder() -> Path:
     return Path(root) / "kbmatch"
 
 
-def open_compiled(name: str, key: str, compile_into: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
-    """The knowledge known by `key`, compiled now if it is not in the cache. Raises what `compile_into` raises.
+def compiled_path(name: str, key: str) -> Path:
+    """Where the knowledge known by `key` lies once it is compiled."""
+    return cache_folder() / f"{name}-v{FORMAT}-{key}.sqlite"
 
-    Files of another `name` do not drive it out of the cache.
+
+def open_compiled(
+    name: str, key: str, compile_into: Callable[[sqlite3.Connection], None], *, anew: bool = False
+) -> tuple[sqlite3.Connection, Path | None]:
+    """The knowledge known by `key`, and its file; compiled now if it is not in the cache, or `anew`.
+
+    Without a file where no cache can be written. Files of another `name` do not drive it out of the cache. Raises what
+    `compile_into` raises.
     """
-    path = cache_folder() / f"{name}-v{FORMAT}-{key}.sqlite"
-    with contextlib.suppress(sqlite3.Error):
-        return open_read_only(path)
+    path = compiled_path(name, key)
+    if not anew:
+        with contextlib.suppress(sqlite3.Error):
+            return open_read_only(path), path
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         import tempfile  # 4 ms, only where something is compiled
 
         handle, building = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
     except OSError:
-        return _in_memory(compile_into)
+        return _in_memory(compile_into), None
     os.close(handle)
     try:
-        with contextlib.closing(sqlite3.connect(building)) as target:
-            target.execute("PRAGMA journal_mode = OFF")
-            target.execute("PRAGMA synchronous = OFF")
-            compile_into(target)
+        write_compiled(building, compile_into)
         os.replace(building, path)
-    except sqlite3.OperationalError:  # the disk is full
-        return _in_memory(compile_into)
+    except (sqlite3.OperationalError, OSError):  # the disk is full
+        return _in_memory(compile_into), None
     finally:
         with contextlib.suppress(OSError):
             os.unlink(building)
     _tidy(path.parent, name)
-    return open_read_only(path)
+    return open_read_only(path), path
+
+
+def write_compiled(building: str, compile_into: Callable[[sqlite3.Connection], None]) -> None:
+    """Compile into the empty file `building`, which is renamed afterwards: nobody sees it half written."""
+    with contextlib.closing(sqlite3.connect(building)) as target:
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        compile_into(target)
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that never writes and never locks; a file that is there is opened whatever it holds."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A compiled file, never written and never locked. Raises sqlite3.Error if it is none of this format."""
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    connection = connect_read_only(path)
     try:
         row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
     except sqlite3.Error:

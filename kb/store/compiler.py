@@ -1,11 +1,4 @@
-"""Compiles a folder of knowledge into one SQLite file: facts -> rules, documents as JSON.
-
-    meta       format, kbmatch version, digest of all files, number of rules of each status
-    rule       number, id, status, file, document
-    entry      (fact, value) -> rule number; what candidates are looked up by
-    resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
-    probed     probe id -> rule number
-    document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads
+"""Compiles a folder of knowledge into one SQLite file: facts -> rules, documents as JSON (kb/store/tables.py).
 
 Everything is checked while it is compiled; what is wrong is reported together and nothing is written.
 """
@@ -28,6 +21,7 @@ from kbmatch.engine.probe import Probe, ProbeHead
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.rule_loader import load_rule
+from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.advisories import extended, read_advisories
 from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
@@ -38,19 +32,9 @@ from kbmatch.kb.store.layouts import load_layout
 from kbmatch.kb.store.mined import expanded, read_mined
 from kbmatch.kb.store.probes import load_probe
 from kbmatch.kb.store.products import table_of
+from kbmatch.kb.store.tables import FOLDERS, LAYOUT_TEXT, PROBE_TEXT, SCHEMA, WHOLE, content_digest
 from kbmatch.kb.store.yaml_reader import read_yaml
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rule (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, file TEXT NOT NULL,
-                   document TEXT NOT NULL);
-CREATE TABLE entry (fact TEXT NOT NULL, value TEXT NOT NULL, rule INTEGER NOT NULL,
-                    PRIMARY KEY (fact, value, rule)) WITHOUT ROWID;
-CREATE TABLE resembling (function TEXT NOT NULL, rule INTEGER NOT NULL, bound REAL NOT NULL,
-                         PRIMARY KEY (function, rule)) WITHOUT ROWID;
-CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (probe, rule)) WITHOUT ROWID;
-CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
-"""
 _SELECTIVE = frozenset(fact.name for fact in SELECTIVE)
 
 
@@ -71,7 +55,7 @@ def compile_knowledge(
     """
     problems = Problems()
     digest = hashlib.sha256()
-    target.executescript(_SCHEMA)
+    target.executescript(SCHEMA)
     own = list(_read_probes(files, problems, digest, target))
     _read_layouts(files, problems, digest, target)
     if files.folder == SHIPPED:
@@ -109,10 +93,17 @@ def compile_knowledge(
         _insert(target, number, rule, path, node)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
-    meta = {"format": str(FORMAT), "digest": digest.hexdigest()[:16]}
+    meta = {"format": str(FORMAT), "version": VERSION, "digest": digest.hexdigest()[:16]}
+    meta |= {"kind": WHOLE if files.folder == SHIPPED else FOLDERS, "folders": json.dumps(_named(files))}
     meta |= {f"rules {status}": str(count) for status, count in counts.items()}
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    target.execute("INSERT INTO meta VALUES ('content', ?)", (content_digest(target),))
     target.commit()
+
+
+def _named(files: KnowledgeFiles) -> list[str]:
+    """The folders as the file names them: the shipped one lies elsewhere on each machine."""
+    return ["" if folder == SHIPPED else str(folder.absolute()) for folder in (files.folder, *files.more)]
 
 
 def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
@@ -141,8 +132,9 @@ def _read_probes(
     for _, node in _documents(files.probes, problems, digest):
         probe = load_probe(node, problems)
         if probe is not None:
-            row = (f"probe {probe.id}", json.dumps(to_plain(probe)))
-            target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
+            plain, written = json.dumps(to_plain(probe)), document_to_json(node)
+            rows = [(f"probe {probe.id}", plain), (f"{PROBE_TEXT} {probe.id}", written)]
+            target.executemany("INSERT OR REPLACE INTO document VALUES (?, ?)", rows)
             yield probe
 
 
@@ -150,8 +142,9 @@ def _read_layouts(files: KnowledgeFiles, problems: Problems, digest: hashlib._Ha
     for _, node in _documents(files.layouts, problems, digest):
         layout = load_layout(node, problems)
         if layout is not None:
-            row = (f"layout {layout.id}", json.dumps(to_plain(layout)))
-            target.execute("INSERT OR REPLACE INTO document VALUES (?, ?)", row)
+            plain, written = json.dumps(to_plain(layout)), document_to_json(node)
+            rows = [(f"layout {layout.id}", plain), (f"{LAYOUT_TEXT} {layout.id}", written)]
+            target.executemany("INSERT OR REPLACE INTO document VALUES (?, ?)", rows)
 
 
 def _documents(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash) -> Iterator[tuple[Path, Node]]:

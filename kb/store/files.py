@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kbmatch.engine.errors import Diagnostic, KnowledgeError
+from kbmatch.engine.values import dataclass, replace
 
 SHIPPED = Path(__file__).resolve().parent.parent
 """The kb folder that is installed with kbmatch."""
 
-FORMAT = 7
+FORMAT = 8
 """Of the compiled file; another number means: compile anew."""
 
 _OTHER_FOLDERS = ("probes", "layouts", "schema", "mined", "advisories")
@@ -22,7 +22,10 @@ _MAX_FILES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeFiles:
-    """The files of one folder, sorted. Tests beside the rules are no rules."""
+    """The files of one folder, sorted. Tests beside the rules are no rules.
+
+    Of several folders that are compiled together, `folder` is the first and `more` are the others.
+    """
 
     folder: Path
     rules: tuple[Path, ...]
@@ -32,6 +35,7 @@ class KnowledgeFiles:
     layouts: tuple[Path, ...] = ()
     mined: tuple[Path, ...] = ()
     advisories: tuple[Path, ...] = ()
+    more: tuple[Path, ...] = ()
 
     def key(self, base: str = "") -> str:
         """A key that changes when a file is added, removed, renamed or written: path, size and mtime_ns of each.
@@ -68,6 +72,22 @@ def find_files(folder: Path) -> KnowledgeFiles:
         tuple(sorted(_yaml_below(folder / name, ()))) for name in ("layouts", "mined", "advisories")
     )
     return KnowledgeFiles(folder, tuple(sorted(rules)), tuple(sorted(probes)), tables, layouts, mined, advisories)
+
+
+def together(folders: Sequence[KnowledgeFiles]) -> KnowledgeFiles:
+    """The files of several folders as one set; the shipped folder, if it is among them, comes first."""
+    first, *rest = sorted(folders, key=lambda files: files.folder != SHIPPED)
+    for files in rest:
+        first = replace(
+            first,
+            rules=first.rules + files.rules,
+            probes=first.probes + files.probes,
+            layouts=first.layouts + files.layouts,
+            mined=first.mined + files.mined,
+            advisories=first.advisories + files.advisories,
+            more=(*first.more, files.folder),
+        )
+    return first
 
 
 def _yaml_below(folder: Path, skipped: Iterable[str]) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.cache import BUILT, open_compiled, open_read_only
 from kbmatch.kb.store.files import SHIPPED, KnowledgeFiles, find_files
 from kbmatch.kb.store.layer import Layer, heads_of, layouts_of, probe_of
+from kbmatch.kb.store.tables import WHOLE
 
 if TYPE_CHECKING:  # importing probes costs 5 ms, and most runs have none
     from kbmatch.engine.layout import Layout
@@ -52,31 +53,66 @@ class KnowledgeBase:
 
     Opened when first asked. A rule of a further folder may not take another rule's id. Every method raises
     KnowledgeError, with all that is wrong in any file, where a folder had to be compiled and could not. `site` is a
-    site file (kb/store/site.py); without one, /etc/kbmatch/site.yaml is used where it is there.
+    site file (kb/store/site.py); without one, /etc/kbmatch/site.yaml is used where it is there. A file that
+    `kbmatch kb build -o` wrote may stand in the place of a folder; one of the whole knowledge replaces the shipped one,
+    tables excepted. With `anew` folders are compiled whether or not the cache has them.
     """
 
     def __init__(
-        self, folders: Sequence[Path] = (), *, drafts: bool = False, site: Path | None = None, compiling: Bar = _no_bar
+        self,
+        folders: Sequence[Path] = (),
+        *,
+        drafts: bool = False,
+        site: Path | None = None,
+        compiling: Bar = _no_bar,
+        anew: bool = False,
     ) -> None:
-        self._folders = tuple(folders)
+        self._named = tuple(folders)
         self._site_path = site
         self._compiling = compiling
+        self._anew = anew
         self._statuses = ACTIVE_STATUSES | ({"draft"} if drafts else frozenset())
 
     @cached_property
-    def _layers(self) -> tuple[Layer, ...]:
-        base, key = self._open_shipped()
-        layers = [base]
-        for folder in self._folders:
-            files = find_files(folder)
-            key = files.key(key)
-            layers.append(self._open_folder(files, key, tuple(layers)))
+    def folders(self) -> tuple[Path, ...]:
+        """The further folders and compiled files in use: those named, then those of the site file."""
+        return self._named if self._site is None else (*self._named, *self._site.rules)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """What is looked up in, one after the other: the shipped folder, or what takes its place, and the others."""
+        carried, key = self._carried()
+        whole = [layer for layer in carried if layer.meta("kind") == WHOLE]
+        layers = [*(whole or [self._shipped[0]]), *(layer for layer in carried if layer not in whole)]
+        for folder in self.folders:
+            if not folder.is_file():
+                files = find_files(folder)
+                key = files.key(key)
+                layers.append(self._open_folder(files, key, tuple(layers)))
         return tuple(layers)
 
-    def _open_shipped(self) -> tuple[Layer, str]:
+    def _carried(self) -> tuple[list[Layer], str]:
+        """The compiled files among the folders, and the key of what further folders are checked against."""
+        found: list[Layer] = []
+        key = self._shipped[1]
+        for path in self.folders:
+            if path.is_file():
+                from kbmatch.kb.store.carried import not_compiled, open_carried
+
+                status = path.stat()
+                key += f"{path}\0{status.st_size}\0{status.st_mtime_ns}"
+                found.append(open_carried(path, self._statuses))
+                if [layer.meta("kind") for layer in found].count(WHOLE) > 1:
+                    raise not_compiled(path, "a second file with the whole knowledge; name one of them")
+        return found, key
+
+    @cached_property
+    def _shipped(self) -> tuple[Layer, str]:
+        """The shipped folder, and its key."""
         if BUILT.is_file():
-            layer = Layer(open_read_only(BUILT), self._statuses)
-            return layer, layer.meta("digest")
+            with suppress(sqlite3.Error):  # damaged: the YAML beside it is still there
+                layer = Layer(open_read_only(BUILT), self._statuses, BUILT)
+                return layer, layer.meta("digest")
         files = find_files(SHIPPED)
         key = files.key()
 
@@ -86,34 +122,44 @@ class KnowledgeBase:
             with self._compiling() as bar:
                 compile_knowledge(files, target, progress=bar)
 
-        return Layer(open_compiled("shipped", key, compile_into), self._statuses), key
+        connection, file = open_compiled("shipped", key, compile_into, anew=self._anew)
+        return Layer(connection, self._statuses, file), key
 
     def _open_folder(self, files: KnowledgeFiles, key: str, before: tuple[Layer, ...]) -> Layer:
-        def compile_into(target: sqlite3.Connection) -> None:
-            from kbmatch.kb.store.compiler import compile_knowledge
-            from kbmatch.kb.store.products import table_of
+        connection, file = open_compiled(
+            "folder", key, lambda target: self._compile_after(files, before, target), anew=self._anew
+        )
+        return Layer(connection, self._statuses, file)
 
-            table = before[0].document("products")
-            assert table is not None
-            probes = [probe_of(layer, name) for layer in before for name in layer.probe_names()]
-            with self._compiling() as bar:
-                compile_knowledge(
-                    files,
-                    target,
-                    table_of(table),
-                    [probe for probe in probes if probe is not None],
-                    lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
-                    bar,
-                )
+    def _compile_after(self, files: KnowledgeFiles, before: Sequence[Layer], target: sqlite3.Connection) -> None:
+        """Compile a folder, checked against those before it."""
+        from kbmatch.kb.store.compiler import compile_knowledge
 
-        return Layer(open_compiled("folder", key, compile_into), self._statuses)
+        probes = [probe_of(layer, name) for layer in before for name in layer.probe_names()]
+        with self._compiling() as bar:
+            compile_knowledge(
+                files,
+                target,
+                self.products,
+                [probe for probe in probes if probe is not None],
+                lambda rule_id: next((f for layer in before if (f := layer.file_of(rule_id))), None),
+                bar,
+            )
+
+    def compile_together(self, files: KnowledgeFiles, target: sqlite3.Connection) -> None:
+        """Compile the files into the open, empty database, checked against the shipped folder unless that is among
+        them.
+
+        Raises KnowledgeError with everything that is wrong in any file.
+        """
+        self._compile_after(files, () if files.folder == SHIPPED else (self._shipped[0],), target)
 
     @cached_property
     def products(self) -> Products:
         """The product table."""
         from kbmatch.kb.store.products import table_of
 
-        table = self._layers[0].document("products")
+        table = self._shipped[0].document("products")
         assert table is not None
         return table_of(table)
 
@@ -122,12 +168,12 @@ class KnowledgeBase:
         """The functions that carry no blame."""
         from kbmatch.kb.store.frames import frames_of
 
-        return frames_of(self._layers[0].plain_document("frames"), "frames.yaml")
+        return frames_of(self._shipped[0].plain_document("frames"), "frames.yaml")
 
     @cached_property
     def probe_fields(self) -> dict[str, dict[str, str]]:
         """Field types of all probes by name, for loading rules; no probe is loaded for it."""
-        return {name: fields for layer in self._layers for name, fields in layer.probe_fields().items()}
+        return {name: fields for layer in self.layers for name, fields in layer.probe_fields().items()}
 
     @cached_property
     def _site(self) -> Site | None:
@@ -141,24 +187,31 @@ class KnowledgeBase:
     def _rule(self, layer: Layer, number: int) -> Rule | None:
         """The rule of that number as this site wants it; None if it does not take part."""
         rule = layer.rule(number, self.products, self.probe_fields)
+        if layer.carried and rule is not None and self._stands_before(layer, rule.id):
+            return None
         return rule if rule is None or self._site is None else self._site.applied(rule)
+
+    def _stands_before(self, layer: Layer, rule_id: str) -> bool:
+        """Whether a folder or file before `layer` has a rule of that id; of a compiled file it was not checked."""
+        before = self.layers[: self.layers.index(layer)]
+        return any(other.number_of(rule_id) is not None for other in before)
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all rules, whatever their status."""
-        return tuple(sorted(rule_id for layer in self._layers for _, rule_id in layer.ids()))
+        return tuple(sorted(rule_id for layer in self.layers for _, rule_id in layer.ids()))
 
     def all_rules(self) -> list[Rule]:
         """Every rule by id, whatever its status and whatever the site says: for listing."""
         found = [
             layer.rule(number, self.products, self.probe_fields, any_status=True)
-            for layer in self._layers
+            for layer in self.layers
             for number, _ in list(layer.ids())
         ]
         return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
 
     def get_any(self, rule_id: str) -> Rule | None:
         """One rule by id or alias (a CVE id, in any case), whatever its status and whatever the site says."""
-        for layer in self._layers:
+        for layer in self.layers:
             number = layer.number_named(rule_id)
             if number is not None:
                 return layer.rule(number, self.products, self.probe_fields, any_status=True)
@@ -168,7 +221,7 @@ class KnowledgeBase:
     def rules(self) -> Mapping[str, Rule]:
         """All rules that take part, by id. Loads every one of them: for tools, not for a diagnosis."""
         found: dict[str, Rule] = {}
-        for layer in self._layers:
+        for layer in self.layers:
             for number, rule_id in list(layer.ids()):
                 rule = self._rule(layer, number)
                 if rule is not None:
@@ -177,30 +230,30 @@ class KnowledgeBase:
 
     def probes(self) -> tuple[Probe, ...]:
         """All probes."""
-        found = (probe_of(layer, name) for layer in self._layers for name in layer.probe_names())
+        found = (probe_of(layer, name) for layer in self.layers for name in layer.probe_names())
         return tuple(probe for probe in found if probe is not None)
 
     def probe(self, probe_id: str) -> Probe | None:
         """One probe by id; of several folders that have it the last one wins."""
-        found = (probe_of(layer, probe_id) for layer in reversed(self._layers))
+        found = (probe_of(layer, probe_id) for layer in reversed(self.layers))
         return next((probe for probe in found if probe is not None), None)
 
     def probe_heads(self) -> tuple[ProbeHead, ...]:
         """The heads of all probes."""
-        found = {head.id: head for layer in self._layers for head in heads_of(layer)}
+        found = {head.id: head for layer in self.layers for head in heads_of(layer)}
         return tuple(found.values())
 
     def register_modules(self) -> frozenset[str]:
         """The modules of whose state a register file alone may tell; nothing is imported to know it."""
-        return frozenset(name for layer in self._layers for name in layer.plain_document("register-modules") or ())
+        return frozenset(name for layer in self.layers for name in layer.register_modules())
 
     def layouts(self) -> tuple[Layout, ...]:
         """All layouts, those of further folders first."""
-        return tuple(layout for layer in reversed(self._layers) for layout in layouts_of(layer))
+        return tuple(layout for layer in reversed(self.layers) for layout in layouts_of(layer))
 
     def get(self, rule_id: str) -> Rule | None:
         """One rule by id, None if there is none such among those that take part."""
-        for layer in self._layers:
+        for layer in self.layers:
             number = layer.number_of(rule_id)
             if number is not None:
                 return self._rule(layer, number)
@@ -210,7 +263,7 @@ class KnowledgeBase:
         """Rules with at least one selective leaf among `keys`, or with a state condition on one of `probes`; by id."""
         keys, probes = list(keys), list(probes)
         found: list[Rule] = []
-        for layer in self._layers:
+        for layer in self.layers:
             for number in layer.numbers(keys, probes):
                 rule = self._rule(layer, number)
                 if rule is not None:
@@ -220,9 +273,9 @@ class KnowledgeBase:
     @cached_property
     def stamp(self) -> KnowledgeStamp:
         """Version, number of rules that take part, digest, and the further folders in use."""
-        digest = "+".join(layer.meta("digest") for layer in self._layers)
-        count = sum(layer.count() for layer in self._layers)
-        overrides = list(map(str, self._folders))
+        digest = "+".join(layer.meta("digest") for layer in self.layers)
+        count = sum(layer.count() for layer in self.layers)
+        overrides = list(map(str, self._named))
         if self._site is not None:
             count -= sum(self._takes_part(rule_id) for rule_id in self._site.disabled)
             overrides.append(self._site.summary())
@@ -235,7 +288,7 @@ class KnowledgeBase:
 
     def open(self) -> None:
         """Open every folder and the site file now, so that what is wrong is an error whatever the input holds."""
-        _ = self._layers, self._site
+        _ = self.layers, self._site
 
 
 def load_rules(*folders: str | Path, drafts: bool = False, site: str | Path | None = None) -> KnowledgeBase:

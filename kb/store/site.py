@@ -1,6 +1,7 @@
 """The site file: which rules this site does not want, and when others must not speak here. It never edits a tree.
 
 format: 1
+rules: [/srv/kbmatch/rules]       # folders or compiled files, used as with --rules; relative to this file
 disable:
   - {rule: some-rule, reason: "we run our own build of this driver"}
 exceptions:
@@ -23,11 +24,12 @@ from kbmatch.engine.values import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a site file says: reasons of disabled rules and further exceptions, by rule id."""
+    """What a site file says: reasons of disabled rules and further exceptions, by rule id; folders of further rules."""
 
     path: Path
     disabled: MappingType[str, str] = field(default_factory=dict)
     exceptions: MappingType[str, tuple[Exclusion, ...]] = field(default_factory=dict)
+    rules: tuple[Path, ...] = ()
 
     def applied(self, rule: Rule) -> Rule | None:
         """The rule with the site's exceptions, None if the site disabled it."""
@@ -39,6 +41,8 @@ class Site:
     def summary(self) -> str:
         """The file and what it does, for reports."""
         parts = []
+        if self.rules:
+            parts.append(f"adds {', '.join(map(str, self.rules))}")
         if self.disabled:
             parts.append(f"disables {', '.join(sorted(self.disabled))}")
         if self.exceptions:
@@ -56,7 +60,7 @@ def load_site(path: Path) -> Site:
         problems.add(node, "not-a-site", "a site file holds one mapping with the key 'format'")
         raise KnowledgeError(problems.diagnostics)
     reader = Reader(node, problems, "a site file")
-    reader.check_keys(("format", "disable", "exceptions"), ("format",))
+    reader.check_keys(("format", "rules", "disable", "exceptions"), ("format",))
     if (version := reader.integer("format")) is not None and version != 1:
         problems.add(node.get("format") or node, "format", "this kbmatch reads site files of format 1")
     disabled: dict[str, str] = {}
@@ -75,4 +79,4 @@ def load_site(path: Path) -> Site:
             exceptions[rule] = (*exceptions.get(rule, ()), said)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
-    return Site(path, disabled, exceptions)
+    return Site(path, disabled, exceptions, tuple(path.parent / name for name in reader.texts("rules")))
