@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from kbmatch.cli.help_format import HelpFormatter
 from kbmatch.engine.errors import KbmatchError
 
 EXIT_ERROR = 2
@@ -74,7 +75,7 @@ def _run(name: str, words: list[str]) -> int:
         prog=f"kbmatch {name}",
         description=command.DESCRIPTION,
         epilog=command.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     command.add_arguments(parser)
     options = parser.parse_args(words)

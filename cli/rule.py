@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
+from kbmatch.cli.help_format import HelpFormatter
+
 DESCRIPTION = """\
 Write rules: draft one from a crash, bring it into the common format, check it, run its tests, look at what is
 there. `kbmatch rule COMMAND --help` tells more."""
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             name,
             help=summary,
             description=command.DESCRIPTIONS[name],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.add_arguments(name, sub)
 

@@ -7,7 +7,6 @@ a pattern, and no command is ever built from it.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -28,6 +27,12 @@ GROUPS: tuple[str, ...] = ("package_version", "abi", "upload", "base", "rc", "st
 """Named groups that a reading pattern may have. `abi` and `upload` join to a package version ("5.15.0-91" and
 "101"), `base` and `rc` to the upstream base, `stream` and `flavour` to a stream ("5.15" and "aws")."""
 
+_LITERAL = re.compile(r"\^((?:[\w -]|\\[.+-])+)(?![\w -]|\\[.+-]|[?*{+])")
+"""What stands between "^" and the first special character, without a last one that may be absent."""
+
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]|[()|]", re.DOTALL)
+"""An escaped character, a class in brackets, a parenthesis, an alternative."""
+
 _LIMITS = {"release": 128, "build": 1024, "package_version": 128}
 
 
@@ -44,11 +49,28 @@ class Pattern:
         """Return the named groups that took part, None if one expression is not found."""
         groups: dict[str, str] = {}
         for name, expression in self.expressions:
-            found = re.compile(expression, re.ASCII).search(texts.get(name, ""))
+            text = texts.get(name, "")
+            found = None if _hopeless(expression, text) else re.compile(expression, re.ASCII).search(text)
             if found is None:
                 return None
             groups.update({k: v for k, v in found.groupdict().items() if v is not None})
         return groups
+
+
+def _hopeless(expression: str, text: str) -> bool:
+    """Whether `text` lacks the plain characters that `expression` wants at its start: spares compiling most of them."""
+    found = _LITERAL.match(expression)
+    return found is not None and not text.startswith(found[1].replace("\\", "")) and not _has_branches(expression)
+
+
+def _has_branches(expression: str) -> bool:
+    """Whether a "|" stands outside all parentheses."""
+    depth = 0
+    for token in _TOKEN.findall(expression):
+        depth += (token == "(") - (token == ")")
+        if token == "|" and depth == 0:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +276,6 @@ def _upstream_base(product: Product, kernel: Kernel, groups: Mapping[str, str]) 
 
 def _fill(template: tuple[str, ...], package: str, version: str) -> str:
     # replace(), not format(): a template is data, and format() would reach into attributes.
+    import shlex
+
     return shlex.join(a.replace("{package}", package).replace("{version}", version) for a in template)

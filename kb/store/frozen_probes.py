@@ -6,7 +6,6 @@ Every value of engine/expression.py and engine/probe.py becomes [class name, fie
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from kbmatch.engine import expression, layout, probe
@@ -26,8 +25,8 @@ _CLASSES: dict[str, Any] = {
 
 def to_plain(value: Any) -> Any:
     """The value as JSON values: mappings as {"map": [[key, value], ...]}, tuples as {"tuple": [...]}."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__name__, *(to_plain(getattr(value, item.name)) for item in fields(value))]
+    if type(value).__name__ in _CLASSES:
+        return [type(value).__name__, *(to_plain(getattr(value, name)) for name in value.__match_args__)]
     if isinstance(value, Mapping):
         return {"map": [[to_plain(k), to_plain(v)] for k, v in value.items()]}
     if isinstance(value, tuple):
