@@ -14,7 +14,7 @@ from kbmatch.engine.symbols import strip_decorations
 from kbmatch.engine.values import dataclass, field
 
 _HEADER = re.compile(r"^\s*(KERNEL|DUMPFILE|CPUS|NODENAME|RELEASE|VERSION|MACHINE|PANIC|PID|COMMAND|CPU):\s+(.*?)\s*$")
-_EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[\w.]+)\+(?P<offset>\d+)\]")
+_EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[\w.]+)\+(?P<offset>0x[0-9a-f]{1,8}|\d{1,9})\]")
 _REGISTER = re.compile(r"\b(RIP|RSP|RFLAGS|R[A-Z]{2}|R[89]|R1[0-5]|ORIG_RAX):\s+([0-9a-f]{4,16})\b")
 _FRAME = re.compile(
     r"^\s*#\d+ \[[0-9a-f]+\] (?P<symbol>[\w.]+)(?:\+(?P<offset>\d+|0x[0-9a-f]+))? at (?P<address>[0-9a-f]+)"
@@ -78,7 +78,7 @@ def _exception_frame(command: Command) -> ExceptionFrame | None:
         if found := _EXCEPTION.search(text):
             if line:
                 break  # the next frame, of an outer context
-            symbol, offset, line = found["symbol"], int(found["offset"]), number
+            symbol, offset, line = found["symbol"], _number(found["offset"]), number
         elif line:
             values = _REGISTER.findall(text)
             if not values:
@@ -86,6 +86,11 @@ def _exception_frame(command: Command) -> ExceptionFrame | None:
             for name, value in values:
                 registers[_register_name(name)] = int(value, 16)
     return ExceptionFrame(strip_decorations(symbol), offset, registers, line) if line else None
+
+
+def _number(text: str) -> int:
+    """Decimal, or hex after 0x, as `set radix 16` has it."""
+    return int(text, 16 if text.startswith("0x") else 10)
 
 
 def _register_name(name: str) -> str:

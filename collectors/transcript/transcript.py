@@ -32,7 +32,7 @@ def read_transcript(data: bytes, probes: ProbeSource) -> TranscriptReading:
     facts = session_facts(session)
     log = read_log(log_lines_only(session, data.count(b"\n") + 1))
     if not log.events:
-        log = _without_log(log, facts)
+        log = _from_preamble(session, facts) or _without_log(log, facts)
     events = list(log.events)
     fatal = next((i for i, e in enumerate(events) if e.fatal), None)
     if fatal is not None and facts.exception is not None:
@@ -99,6 +99,26 @@ def _with_exception(event: Signature, frame: ExceptionFrame) -> Signature:
         if registers.get(name) is None:
             registers[name] = value
     return replace(event, registers=registers)
+
+
+def _from_preamble(session: Session, facts: SessionFacts) -> LogReading | None:
+    """A write-up that quotes the log before its first prompt; where the quote is cut, bt gives place and trace."""
+    log = read_log("\n".join(session.preamble).encode("utf-8", "replace"))
+    if not log.events:
+        return None
+    events = list(log.events)
+    fatal = next((i for i, e in enumerate(events) if e.fatal), 0)
+    event, frame = events[fatal], facts.exception
+    if not event.trace:
+        place = frame if frame is not None and event.symbol is None else None
+        events[fatal] = replace(
+            event,
+            symbol=place.symbol if place else event.symbol,
+            offset=place.offset if place else event.offset,
+            printed=f"{place.symbol}+0x{place.offset:x}" if place else event.printed,
+            trace=facts.frames,
+        )
+    return replace(log, events=tuple(events))
 
 
 def _without_log(log: LogReading, facts: SessionFacts) -> LogReading:

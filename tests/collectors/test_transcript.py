@@ -106,6 +106,23 @@ def test_a_session_without_its_log_still_has_its_crash() -> None:
     assert (event.cpu, event.pid, event.comm, event.fatal) == (0, 0, "swapper/0", True)
 
 
+def test_a_write_up_that_quotes_the_log_before_its_first_prompt_has_that_crash() -> None:
+    """Without a log command the quote is the log; where it breaks off, bt says how the CPU came there."""
+    head = "    [  755.500000] BUG: unable to handle kernel NULL pointer dereference at           (null)\n"
+    place = (
+        "    [  755.600000] IP: [<ffffffff8ee11acb>] lab_alloc+0x1ab/0x280\n    [  755.700000] Oops: 0002 [#1] SMP\n\n"
+    )
+    backtrace = "    crash> bt\n        [exception RIP: lab_alloc+0x1ab]\n"
+    backtrace += "     #10 [ffff89240e1a39c0] lab_ask at ffffffffc04680f3\n"
+    (event,) = read((head + place + backtrace).encode()).log.events
+    assert (event.kind, event.symbol, event.offset, event.line) == ("null-deref", "lab_alloc", 427, 1)
+    assert [frame.symbol for frame in event.trace] == ["lab_ask"]
+    traced = head + "    [  755.600000] RIP: 0010:lab_other+0x2/0x30\n"
+    traced += "    [  755.700000] Call Trace:\n    [  755.800000]  lab_caller+0x5/0x10\n\n"
+    (event,) = read((traced + backtrace).encode()).log.events
+    assert (event.symbol, [frame.symbol for frame in event.trace]) == ("lab_other", ["lab_caller"])
+
+
 def members(output: str, words: str = "struct s ffff888000000000") -> dict[str, object]:
     session = split_session(f"crash> {words}\n{output}".encode())
 
