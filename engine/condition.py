@@ -12,6 +12,7 @@ from kbmatch.engine import linear_regex
 from kbmatch.engine.code_pattern import parse_code_pattern
 from kbmatch.engine.document import Mark
 from kbmatch.engine.explanation import Explanation, Observed
+from kbmatch.engine.index_key import leaf_keys
 from kbmatch.engine.logic import Truth, all_of, any_of, at_least, negate
 from kbmatch.engine.similarity import Similar, bounds
 from kbmatch.engine.values import dataclass
@@ -199,7 +200,7 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 
 
 def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[tuple[str, str]]:
-    """The pairs (fact, value) by which the rule is looked up: every "is" leaf of a selective fact, not under "not".
+    """The pairs (fact, key) by which the rule is looked up: of every leaf of a selective fact, not under "not".
 
     Of names in an order the first, innermost one is enough: the others stand there too, or the leaf is not true.
     """
@@ -208,9 +209,8 @@ def index_entries(condition: Condition, selective: frozenset[str]) -> frozenset[
             return frozenset()
         if condition.operator in ORDER_OPERATORS:
             return frozenset({(condition.fact, str(condition.values[0]))})
-        if condition.operator == "is":
-            return frozenset((condition.fact, str(value)) for value in condition.values)
-        return frozenset()
+        keys = leaf_keys(condition.fact, condition.operator, condition.values)
+        return frozenset((condition.fact, key) for key in keys)
     if isinstance(condition, Similar) or (isinstance(condition, Combination) and condition.combinator == "not"):
         return frozenset()
     return frozenset().union(*(index_entries(child, selective) for child in condition.children))

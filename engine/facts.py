@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from kbmatch.engine.incident import Incident
+from kbmatch.engine.index_key import value_keys
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
 from kbmatch.engine.register_facts import PREFIX, REGISTERS
 from kbmatch.engine.signature import HungTask, Signature
@@ -143,6 +144,24 @@ def in_order(scene: Scene, name: str) -> tuple[str, ...] | None:
     return tuple(names) or None
 
 
+_PANIC = "Kernel panic - not syncing:"
+
+
+def _panics(event: Signature) -> Value:
+    """The reasons of the panics that the event's report shows, in order."""
+    found = (line.partition(_PANIC)[2].strip() for line in (event.message, *(event.text or ())) if _PANIC in line)
+    reasons = tuple(dict.fromkeys(reason for reason in found if reason))
+    return reasons or (None if event.text is None else ())
+
+
+def _culprit_taint(event: Signature) -> Value:
+    """The letters of the culprit's module; unknown where they are not printed, none for the kernel proper."""
+    module = event.culprit.module if event.culprit else None
+    if module is None or event.module_taints is None:
+        return () if module == "" else None
+    return tuple(event.module_taints.get(module, ""))
+
+
 def _modules(event: Signature) -> Value:
     tags = (event.module, *(frame.module for frame in event.trace))
     known = tuple(dict.fromkeys(tag for tag in tags if tag is not None))
@@ -150,8 +169,12 @@ def _modules(event: Signature) -> Value:
 
 
 _FACTS = (
-    Fact("kind", "text", "The kind of crash.", _event(lambda e: e.kind), "kind", closed=KINDS),
+    Fact("kind", "text", "The kind of crash.", _event(lambda e: e.kind), "kind", selective=True, closed=KINDS),
     Fact("message", "text", "The event's head line as logged.", _event(lambda e: e.message), "message"),
+    Fact(
+        "panic", "text", 'What the kernel gave up for: the words behind "Kernel panic - not syncing:".',
+        _event(_panics), "panic", many=True, selective=True,
+    ),
     Fact(
         "symbol", "text", "The function in which the CPU stood.",
         _event(lambda e: e.symbol), "symbol", selective=True,
@@ -174,7 +197,12 @@ _FACTS = (
     ),
     Fact(
         "culprit-module", "text", "Module of the culprit.",
-        _event(lambda e: e.culprit.module if e.culprit else None), "symbol",
+        _event(lambda e: e.culprit.module if e.culprit else None), "symbol", selective=True,
+    ),
+    Fact(
+        "culprit-module-taint", "text", 'A letter printed behind the culprit\'s module in "Modules linked in:": '
+        "O from outside the kernel's tree, P proprietary, E unsigned, F forced.",
+        _event(_culprit_taint), many=True, selective=True,
     ),
     Fact(
         "frame", "text", "A function in the trace or where the CPU stood.",
@@ -273,8 +301,6 @@ def selective_values(scene: Scene) -> Iterator[tuple[str, str]]:
     """The pairs (fact name, value) of a scene by which candidate rules are looked up."""
     for fact in SELECTIVE:
         value = fact.read(scene)
-        if isinstance(value, tuple):
-            for one in value:
-                yield fact.name, str(one)
-        elif value is not None:
-            yield fact.name, str(value)
+        for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            for key in value_keys(fact.name, one):
+                yield fact.name, key

@@ -68,7 +68,8 @@ class Signature:
     `lines` says on which line (1-based) a fact stood, by field name, where that is not `line`, the event's head.
     `text` is the event's own lines as the kernel printed them, `modules` the names behind "Modules linked in:", `locks`
     where lockdep says that a lock was taken: the one at hand, with what is inlined there, then those already held.
-    These four are no part of the JSON contract.
+    `module_taints` maps a module of that line to the letters printed behind it ("OE"), where there are any.
+    These five are no part of the JSON contract.
     """
 
     kind: str
@@ -98,4 +99,5 @@ class Signature:
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
     text: tuple[str, ...] | None = field(default=None, compare=False)
     modules: tuple[str, ...] | None = field(default=None, compare=False)
+    module_taints: Mapping[str, str] | None = field(default=None, compare=False)
     locks: tuple[Frame, ...] = field(default=(), compare=False)

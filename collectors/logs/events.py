@@ -98,6 +98,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         "registers": body.lines.get("registers"),
         "trace": trace_line,
         "source_line": body.lines.get("source_line"),
+        "panic": draft.panics[0][1].number if draft.panics else None,
     }
     event = Signature(
         kind=kind,
@@ -124,6 +125,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         lines={name: number for name, number in lines.items() if number not in (None, line.number)},
         text=tuple(dict.fromkeys(one.text for one in _own_lines(draft))),
         modules=_module_names(body.modules),
+        module_taints=_module_taints(body.modules),
         locks=tuple(body.locks),
     )
     return event, body
@@ -142,6 +144,19 @@ def _module_names(text: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names)) or None
 
 
+def _module_taints(text: str) -> dict[str, str] | None:
+    """The letters behind each module that has some (kernel/module/main.c, module_flags); None without the line.
+
+    "+" and "-" (being loaded, being removed) are no taint. RHEL 6 prints each letter in brackets of its own.
+    """
+    linked = text.partition("[last unloaded")[0]
+    if not linked:
+        return None
+    found = ((match[1], "".join(c for c in match[2] if c.isalpha())) for match in _TAINTED.finditer(linked))
+    return {name: letters for name, letters in found if letters}
+
+
+_TAINTED = lazy(r"(?<![\w(+-])([A-Za-z_][\w-]*)((?:\([A-Z+-]{1,12}\))+)")
 _MODULE = lazy(r"(?<![\w(+-])[A-Za-z_][\w-]*(?![\w)]*\))")
 
 

@@ -107,12 +107,12 @@ def _same(one: Condition, other: Condition) -> bool:
 
 
 def _selectivity(rule: Rule, node: Mapping, tables: Tables, problems: Problems) -> None:
-    if _codes(problems) & {"not-selective", "lone-not"}:
-        return
+    if _codes(problems) & {"not-selective", "lone-not"} or rule.rule_class == "not-a-kernel-bug":
+        return  # that tasks wait for a disk shows in helpers alone
     kinds = _kinds(rule.signature)
 
     def useful(fact: str, value: str) -> bool:
-        return not _is_helper(value, kinds, tables.helpers)
+        return fact not in _FUNCTIONS or not _is_helper(value, kinds, tables.helpers)
 
     if not is_indexable(rule.signature, _SELECTIVE, useful):
         message = "the functions named are helpers that stand in many traces; name the one that called them"

@@ -14,6 +14,7 @@ from typing import Any
 from kbmatch.engine.condition import index_entries
 from kbmatch.engine.facts import SELECTIVE, Scene, selective_values
 from kbmatch.engine.incident import Incident, Kernel, Machine, Source
+from kbmatch.engine.index_key import TELLING_KINDS
 from kbmatch.engine.kinds import KINDS
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Frame, HungTask, Signature
@@ -44,11 +45,16 @@ class Corpus:
                     self._by_key.setdefault(key, set()).add(number)
 
     def fitting(self, rule: Rule) -> Iterator[Incident]:
-        """The crashes on which the rule would speak in a report, in order."""
+        """The crashes on which the rule would speak in a report, in order.
+
+        A rule of what is no kernel bug may speak on kinds that say so by themselves: a machine check is the hardware's.
+        """
         entries = index_entries(rule.signature, _SELECTIVE)
         numbers = set().union(*(self._by_key.get(key, set()) for key in entries))
         for number in sorted(numbers):
             incident = self.incidents[number]
+            if rule.rule_class == "not-a-kernel-bug" and all(e.kind in TELLING_KINDS for e in incident.events):
+                continue
             finding = self._bench.finding(rule, incident)
             if finding is not None and (finding.verdict.shown or finding.verdict.value in ("not-affected", "refuted")):
                 yield incident
