@@ -49,6 +49,7 @@ class Kallsyms:
         self._markers: tuple[int, ...] | None = None
         self._numbers: int | None = None
         self._blocks: dict[int, bytes] = {}
+        self._ranked: dict[int, bytes] = {}
         self._prepared = False
 
     def _read_tokens(self) -> list[bytes]:
@@ -206,8 +207,11 @@ class Kallsyms:
         return number
 
     def _by_name(self, rank: int) -> bytes:
-        tokens = self._tokens
-        return b"".join([tokens[c] for c in self._raw(self._number(rank))])[1:]
+        name = self._ranked.get(rank)
+        if name is None:
+            tokens = self._tokens
+            name = self._ranked[rank] = b"".join([tokens[c] for c in self._raw(self._number(rank))])[1:]
+        return name
 
     def _search_sorted(self, name: bytes) -> int | None:
         low, high = 0, self.count
@@ -224,6 +228,13 @@ class Kallsyms:
     def _expand(self, raw: bytes) -> str:
         tokens = self._tokens
         return b"".join([tokens[c] for c in raw]).decode("utf-8", "replace")
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether names are found by bisection, so that asking for one costs little; else all are read once."""
+        if not self._prepared:
+            self._prepare()
+        return self._numbers is not None
 
     def find(self, wanted: Iterable[str]) -> dict[str, int]:
         """Addresses of symbols by name; unknown names are absent, of several of one name the first is taken.

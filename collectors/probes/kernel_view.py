@@ -39,7 +39,7 @@ class KernelView:
         self._dump = dump
         self._wanted = tuple(dict.fromkeys((*FIXED_SYMBOLS, *wanted)))
         self._told = told or {}
-        self._kernel: dict[str, int] | None = None
+        self._kernel: dict[str, int | None] = {}
         self._modules: dict[str, int] | None = None
         self._module_symbols: dict[str, dict[str, int]] = {}
         self._btf: Btf | None = None
@@ -48,8 +48,12 @@ class KernelView:
 
     def kernel_symbol(self, name: str) -> int | None:
         """The address of a symbol of the kernel proper; only of those that were announced as wanted."""
-        if self._kernel is None:
-            self._kernel = self._dump.addresses(*self._wanted)
+        if name not in self._kernel and name in self._wanted:
+            symbols = self._dump.symbols
+            # a pass over all symbols looks for all names at once; a search takes time by the name
+            names = (name,) if symbols is not None and symbols.is_sorted else self._wanted
+            found = self._dump.addresses(*names)
+            self._kernel.update((name, found.get(name)) for name in names)
         return self._kernel.get(name)
 
     def symbols_of(self, *modules: str) -> ScopedSymbols:

@@ -180,4 +180,4 @@ def test_a_shipped_rule_named_from_its_own_folder_is_no_duplicate_of_itself(
 ) -> None:
     monkeypatch.chdir(SHIPPED / "rules" / "xen-netfront")
     assert main(["rule", "lint", "."]) == 0
-    assert "3 rules: nothing wrong" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith(" rules: nothing wrong\n")
