@@ -170,9 +170,9 @@ else:
 
             made = {}
             for name, f in cls._fields_.items():
-                default = dataclasses.MISSING if f.default is Missing else f.default
-                factory = dataclasses.MISSING if f.factory is Missing else f.factory
-                one = dataclasses.Field(default, factory, f.init, f.repr, f.hash, f.compare, {}, False)
+                given = {"default": f.default, "default_factory": f.factory}
+                given = {key: value for key, value in given.items() if value is not Missing}
+                one = dataclasses.field(**given, init=f.init, repr=f.repr, hash=f.hash, compare=f.compare)
                 one.name, one._field_type = name, dataclasses._FIELD
                 made[name] = one
             return made
