@@ -219,8 +219,10 @@ def _judge_upstream(
         known = ", ".join(dict.fromkeys(str(_branch(s.range)) for s in usable)) or "none"
         why = f"{name}: no affected versions are known for branch {running.branch} (only for {known})"
         return answer(VersionStatus.UNKNOWN, why)
+    before = [s for s in lines if s.range.introduced == UNSURE and _ends_after(running, s.range)]
+    lines = [s for s in lines if s not in before]
     inside = [s for s in lines if _introduced(running, s.range)]
-    hit = [s for s in inside if s.range.fixed is None or running < _version(s.range.fixed)]
+    hit = [s for s in inside if _ends_after(running, s.range)]
     if hit:
         return _affected_upstream(hit[0], lines, mainline, running, product, name, answer)
     if inside:
@@ -228,6 +230,10 @@ def _judge_upstream(
         where = " of mainline" if _branch(last.range) is None else ""
         why = f"{name} is at or after {last.range.fixed}{where}, which has the fix"
         return answer(VersionStatus.FIXED, why, last, last.range.fixed)
+    if before:
+        fixed = oldest([s.range.fixed for s in before if s.range.fixed is not None], "upstream")
+        end = f"fixed at the latest in {fixed}" if fixed else "nor where it is fixed"
+        return answer(VersionStatus.UNKNOWN, f"it is not known whether {name} has the defect; {end}", before[0], fixed)
     why = f"{name} is before {lines[0].range.introduced}, which brought the defect in"
     return answer(VersionStatus.BEFORE_INTRODUCED, why, lines[0])
 
@@ -273,6 +279,10 @@ def _version(text: str) -> UpstreamVersion:
     return parsed
 
 
+def _ends_after(running: UpstreamVersion, version_range: VersionRange) -> bool:
+    return version_range.fixed is None or running < _version(version_range.fixed)
+
+
 def _introduced(running: UpstreamVersion, version_range: VersionRange) -> bool:
     start = version_range.introduced
-    return start == ALWAYS or running.at_or_after_introduced(_version(start))
+    return start in (ALWAYS, UNSURE) or running.at_or_after_introduced(_version(start))

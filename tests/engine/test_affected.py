@@ -134,6 +134,31 @@ def test_ranges_given_to_the_rc_compare_exactly(release: str, status: VersionSta
     assert run([upstream((None, "6.7-rc2", "6.7-rc5"))], release).status is status
 
 
+@pytest.mark.parametrize(
+    ("release", "status", "fixed"),
+    [
+        ("6.12.16", F, "6.12.16"),
+        ("6.12.15", U, "6.12.16"),
+        ("6.11.5", U, "6.14"),
+        ("6.14", F, "6.14"),
+        ("6.10.3", U, None),
+        ("6.9.3", A, "6.9.4"),
+    ],
+)
+def test_where_only_the_fix_is_known_older_kernels_stay_unknown(
+    release: str, status: VersionStatus, fixed: str | None
+) -> None:
+    known = upstream(
+        ("6.12", "unknown", "6.12.16"),
+        ("6.10", "unknown", None),
+        ("6.9", "unknown", "6.9.2"),
+        ("6.9", "6.9.3", "6.9.4"),
+        (None, "unknown", "6.14"),
+    )
+    judged = run([known], release)
+    assert (judged.status, judged.fixed) == (status, fixed)
+
+
 def test_a_defect_introduced_and_fixed_in_one_release_is_one_of_its_pre_releases() -> None:
     within = upstream((None, "6.7", "6.7"))
     assert [run([within], r).status for r in ("6.6.9", "6.7.0-rc3", "6.7.0", "6.7.1")] == [B, A, F, F]
