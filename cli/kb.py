@@ -1,5 +1,5 @@
 """kbmatch kb: keep the knowledge - mine rules from public records, import vendors' advisories, measure how
-good it is.
+good it is, compile it and check what was compiled.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
+build [FOLDER...]   compile FOLDERs of rules (default: the shipped ones and those of the site file) into the cache, or
+                    with -o FILE into one file that can be carried to another machine: there --rules FILE
+verify [FILE...]    check compiled files, or all that are in use: whole, up to date, every rule found by the index
 mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, .zst), a vulns checkout
 advisories SOURCE   import vendors' fixed versions by CVE id: OSV, CSAF or OVAL, a file, a folder or a URL
 evaluate SOURCE     measure the mined rules: own crashes, paraphrases, cross-fire, unrelated crashes
@@ -16,9 +19,11 @@ info                version, counts and sources of the knowledge in use"""
 
 EPILOG = """\
 example: kbmatch kb mine ~/src/vulns
-exit status: 0; 1 if evaluate found the knowledge below its bars; 2 if something cannot be read"""
+         kbmatch kb build rules -o lab.kbmatch    # there: kbmatch core --rules lab.kbmatch FILE
+exit status: 0; 1 if verify found something stale or wrong, or evaluate the knowledge below its bars; 2 if something
+cannot be read or built"""
 
-ACTIONS = ("mine", "advisories", "evaluate", "info")
+ACTIONS = ("build", "verify", "mine", "advisories", "evaluate", "info")
 CROSS_FIRE, PARAPHRASE = 0.01, 0.95
 """Bars of `evaluate`: cross-fire at most, paraphrases found first at least."""
 
@@ -26,8 +31,12 @@ CROSS_FIRE, PARAPHRASE = 0.01, 0.95
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("action", choices=ACTIONS)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="file, folder or (advisories) URL")
-    parser.add_argument("--output", metavar="DIR", help="folder of the knowledge to write to (default: the one in use)")
+    parser.add_argument("source", metavar="SOURCE", nargs="*", help="file, folder or (advisories) URL")
+    parser.add_argument(
+        "-o", "--output", metavar="PATH",
+        help="build: the file to write; else the folder of the knowledge to write to (default: the one in use)",
+    )  # fmt: skip
+    parser.add_argument("--site", metavar="FILE", help="build, verify: the site file that names further folders")
     parser.add_argument("--every", metavar="N", type=int, default=1, help="evaluate: every N-th rule only")
     parser.add_argument("--all-ids", action="store_true", help="advisories: keep CVE ids that no rule names, too")
 
@@ -37,16 +46,21 @@ def run(options: argparse.Namespace) -> int:
     from kbmatch.kb.store.files import SHIPPED
 
     folder = Path(options.output) if options.output else SHIPPED
+    if options.action in ("build", "verify"):
+        from kbmatch.cli import kb_compiled
+
+        return kb_compiled.build(options) if options.action == "build" else kb_compiled.verify_files(options)
     if options.action == "info":
         return _info()
-    if options.source is None:
-        print(f"kbmatch: kb {options.action} needs a SOURCE; kbmatch kb --help tells which", file=sys.stderr)
+    if len(options.source) != 1:
+        print(f"kbmatch: kb {options.action} needs one SOURCE; kbmatch kb --help tells which", file=sys.stderr)
         return 2
+    source = options.source[0]
     if options.action == "mine":
-        return _mine(Path(options.source), folder)
+        return _mine(Path(source), folder)
     if options.action == "advisories":
-        return _advisories(options.source, folder, options.all_ids)
-    return _evaluate(Path(options.source), max(1, options.every))
+        return _advisories(source, folder, options.all_ids)
+    return _evaluate(Path(source), max(1, options.every))
 
 
 def _mine(source: Path, folder: Path) -> int:

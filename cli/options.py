@@ -12,13 +12,21 @@ from kbmatch.engine.rule import Rule
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 
+def compiling_bar() -> ProgressBar:
+    """Progress of compiling."""
+    return ProgressBar("compiling the knowledge base")
+
+
 class UnknownRule(KbmatchError):
     """A rule was asked for that is not there; the text names the nearest one."""
 
 
 def add_knowledge_options(parser: argparse.ArgumentParser) -> None:
     """Declare --rules, --drafts and --site."""
-    parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="use the rules in DIR too")
+    parser.add_argument(
+        "--rules", metavar="DIR", action="append", default=[],
+        help="use the rules in DIR too, or those in a file that kbmatch kb build -o wrote",
+    )  # fmt: skip
     parser.add_argument("--drafts", action="store_true", help="let rules of status draft take part")
     parser.add_argument(
         "--site", metavar="FILE", help="rules that this site disables or makes exceptions from "
@@ -33,7 +41,7 @@ def knowledge_of(options: argparse.Namespace) -> KnowledgeBase:
         [Path(folder) for folder in options.rules],
         drafts=options.drafts,
         site=site,
-        compiling=lambda: ProgressBar("compiling the knowledge base"),
+        compiling=compiling_bar,
     )
 
 

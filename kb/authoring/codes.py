@@ -57,6 +57,14 @@ _LIST = (
          "severity: low\nseverity: high", "severity: high"),
     Code("too-deep", ERROR, "nested too deep", "Flatten the condition: all within all is one all.",
          "Nobody can follow such a tree, and readers need a bound."),
+    # compiled files
+    Code("not-compiled", ERROR, "no compiled knowledge, or of another format",
+         "Name a folder of rules, or a file that `kbmatch kb build -o` of this version wrote.",
+         "A file that came from elsewhere is used only if it is exactly what kbmatch writes: a cut copy or another "
+         "database would silently mean: no rules."),
+    Code("damaged", ERROR, "compiled knowledge that cannot be read to its end",
+         "Build it again: `kbmatch kb build`, with `-o FILE` for a file that was carried here.",
+         "A disk error or an interrupted copy; `kbmatch kb verify` tells more."),
     # shape
     Code("not-a-rule", ERROR, "the file is no rule", "A rule file holds one mapping that begins with format: 1.",
          "Every YAML file below a rules folder is taken for a rule, apart from tests and the folders probes, layouts "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -83,9 +84,9 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     connection = connect_read_only(path)
     try:
         row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise
+        raise sqlite3.DatabaseError(f"{path}: {error}") from error
     if row is None or row[0] != str(FORMAT):
         connection.close()
         raise sqlite3.DatabaseError(f"{path} is of another format")
@@ -104,3 +105,6 @@ def _tidy(folder: Path, name: str) -> None:
         found = sorted(folder.glob(f"{name}-v*.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in found[KEPT:]:
             path.unlink(missing_ok=True)
+        for path in folder.glob(".building-*"):  # left by a process that was killed
+            if path.stat().st_mtime < time.time() - 86400:
+                path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """Compiled files from elsewhere: opened only if they are what `kbmatch kb build -o` writes.
 
 Nothing in such a file is trusted. Its tables must be exactly ours (no view, trigger or virtual table of somebody
-else's), rules are loaded with all checks as from YAML, probes and layouts from their written form, C parsed anew. Product
-and helper tables always come from the installed kbmatch.
+else's), rules are loaded with all checks as from YAML, probes and layouts from their written form, C parsed anew.
+Product and helper tables always come from the installed kbmatch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def open_carried(path: Path, statuses: frozenset[str]) -> Layer:
         found = _schema(connection)
         # before the schema: an older format has other tables
         number = str(connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()[0])
-    except (sqlite3.Error, TypeError) as error:
+    except (sqlite3.Error, TypeError, UnicodeDecodeError) as error:
         connection.close()
         why = f"its tables are not those of compiled knowledge ({error})"
         raise not_compiled(path, f"{why}; {REBUILD_CARRIED}") from error

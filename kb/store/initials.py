@@ -31,7 +31,7 @@ def split_by_initial(expressions: Iterable[str]) -> dict[str, str]:
         for alternative in _alternatives(expression):
             beginnings = _sequence(list(_parser.parse(alternative)))
             keys = {text[:LENGTH] for text, _ in beginnings}
-            for key in keys:
+            for key in sorted(keys):  # in the same order each time: builds can be compared
                 if not any(key[:i] in keys for i in range(len(key))):
                     found.setdefault(key, {})[f"(?:{alternative})"] = None
     return {key: "|".join(parts) for key, parts in found.items()}

@@ -55,7 +55,8 @@ class KnowledgeBase:
     KnowledgeError, with all that is wrong in any file, where a folder had to be compiled and could not. `site` is a
     site file (kb/store/site.py); without one, /etc/kbmatch/site.yaml is used where it is there. A file that
     `kbmatch kb build -o` wrote may stand in the place of a folder; one of the whole knowledge replaces the shipped one,
-    tables excepted. With `anew` folders are compiled whether or not the cache has them.
+    tables excepted. With `anew` the folders, or without any the shipped one, are compiled whether or not the cache has
+    them.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class KnowledgeBase:
             with self._compiling() as bar:
                 compile_knowledge(files, target, progress=bar)
 
-        connection, file = open_compiled("shipped", key, compile_into, anew=self._anew)
+        connection, file = open_compiled("shipped", key, compile_into, anew=self._anew and not self._named)
         return Layer(connection, self._statuses, file), key
 
     def _open_folder(self, files: KnowledgeFiles, key: str, before: tuple[Layer, ...]) -> Layer:
@@ -146,13 +147,17 @@ class KnowledgeBase:
                 bar,
             )
 
-    def compile_together(self, files: KnowledgeFiles, target: sqlite3.Connection) -> None:
-        """Compile the files into the open, empty database, checked against the shipped folder unless that is among
-        them.
+    def compile_together(
+        self, files: KnowledgeFiles, target: sqlite3.Connection, before: Sequence[Layer] | None = None
+    ) -> None:
+        """Compile the files into the open, empty database, checked against the folders `before` (default: the shipped
+        one, unless it is among them).
 
         Raises KnowledgeError with everything that is wrong in any file.
         """
-        self._compile_after(files, () if files.folder == SHIPPED else (self._shipped[0],), target)
+        if before is None:
+            before = () if files.folder == SHIPPED else (self._shipped[0],)
+        self._compile_after(files, before, target)
 
     @cached_property
     def products(self) -> Products:

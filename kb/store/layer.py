@@ -35,8 +35,8 @@ _MOST_RESEMBLING = 200
 class Layer:
     """A compiled folder. `statuses` are those of the rules that take part.
 
-    `file` is None where no cache could be written. A `carried` one was compiled elsewhere: its values are not trusted.
-    Every method raises KnowledgeError where the file is damaged.
+    `connection` is its database; `file` is None where no cache could be written. A `carried` one was compiled
+    elsewhere: its values are not trusted. Every method raises KnowledgeError where the file is damaged.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Layer:
     ) -> None:
         self.file = file
         self.carried = carried
-        self._connection = connection
+        self.connection = connection
         self._statuses = statuses
         self._loaded: dict[int, Rule] = {}
 
@@ -69,8 +69,8 @@ class Layer:
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """What a query gives."""
         try:
-            return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+            return self.connection.execute(query, values).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self.damaged(f"the compiled knowledge is damaged ({error})") from error
 
     def _row(self, query: str, values: Sequence[Any] = ()) -> Any:

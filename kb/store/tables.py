@@ -7,6 +7,8 @@ resembling function -> rule number, and the most that it can add to the score of
 probed     probe id -> rule number
 document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads; probes and
            layouts also as they were written, which is what a file from elsewhere is read by (kb/store/carried.py)
+
+All that is looked up in a diagnosis is part of a primary key, so that no query reads a whole table.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def test_the_index_agrees_with_trying_every_rule(
 def test_candidates_are_looked_up_by_the_index_and_not_by_reading_the_whole_table() -> None:
     """A scan would make each diagnosis slower with every rule; SQLite's own plan tells."""
     knowledge = KnowledgeBase()
-    connection = knowledge.layers[0]._connection
+    connection = knowledge.layers[0].connection
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
     knowledge.candidates([("symbol", "xennet_poll"), ("frame", "net_rx_action")], ["xen-netfront.rx-rings"])
