@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from kbmatch.cli.not_kernel import shown_findings
 from kbmatch.cli.state_table import state_section
 from kbmatch.cli.style import Style, plain_text
 from kbmatch.cli.wording import (
@@ -22,6 +23,7 @@ from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.verdict import Verdict
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 WIDTH = 100
@@ -38,7 +40,7 @@ def text_report(diagnosis: Diagnosis, knowledge: KnowledgeBase, *, colour: bool,
 def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everything: bool) -> Iterator[str]:
     fatal = diagnosis.incident.fatal_index
     own = [f for f in diagnosis.findings if f.event == fatal and f.event is not None]
-    shown = [f for f in own if f.verdict.shown]
+    shown = shown_findings(own, diagnosis.outcome)
     word, text = headline(diagnosis, shown, knowledge)
     yield style.verdict(word, diagnosis.outcome) + "  " + style.bold(text)
     yield ""
@@ -60,10 +62,12 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
 
 
 def _findings(shown: list[Finding], own: list[Finding], style: Style) -> Iterator[str]:
-    best = [f for f in shown if f.tied][:MAX_LISTED] or equals(shown)[:MAX_LISTED]
+    tied = [f for f in shown if f.tied] if shown[0].tied else []
+    best = tied[:MAX_LISTED] or equals(shown)[:MAX_LISTED]
     for number, finding in enumerate(best, 1):
         mark = f"{number}. " if len(best) > 1 else ""
-        yield f"  {mark}{style.bold(finding.rule.title)}"
+        if len(best) > 1 or finding.verdict is not Verdict.NOT_A_KERNEL_BUG:  # there the headline is the title
+            yield f"  {mark}{style.bold(finding.rule.title)}"
         fixes = [f"fix {fix.commit[:12]}" for fix in finding.rule.fixes]
         backports = [f"{len(fixes) - 2} more"] if len(fixes) > 3 else fixes[2:]
         aliases = [alias for alias in finding.rule.aliases if alias.lower() != finding.rule.id]
@@ -110,7 +114,8 @@ def _evidence(shown: list[Finding], incident: Incident, style: Style) -> Iterato
             if (state := incident.state.get(condition.probe)) is not None:
                 why = f": {state.why}" if state.why else ""
                 rows[condition.probe, f"read from the {state.origin}{why}"] = None
-        rows["version", version_phrase(finding)] = None
+        if finding.verdict is not Verdict.NOT_A_KERNEL_BUG or finding.rule.affected:
+            rows["version", version_phrase(finding)] = None
     yield from _table(list(rows))
     yield ""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import PurePath
 
+from kbmatch.cli.not_kernel import bugs_beside, other_advice, setting_behind
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -173,6 +175,8 @@ def differential(best: Sequence[Finding], own: Sequence[Finding]) -> Iterator[st
         for sibling in finding.siblings:
             if sibling.rule in tied or sibling.rule in seen:
                 continue
+            if finding.verdict is Verdict.NOT_A_KERNEL_BUG and sibling.verdict in (None, Verdict.INCOMPLETE):
+                continue  # the other ways to run out of memory, say
             seen.add(sibling.rule)
             yield _sibling_line(sibling)
 
@@ -203,12 +207,18 @@ def advice(
     if not shown:
         from kbmatch.cli.unknown import unknown_advice
 
-        return list(unknown_advice(diagnosis, knowledge))
+        return [*setting_behind(diagnosis), *unknown_advice(diagnosis, knowledge)]
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action
     lines: list[str] = []
-    if action == "upgrade":
+    if finding.verdict is Verdict.NOT_A_KERNEL_BUG:
+        lines += [*other_advice(finding, diagnosis), *bugs_beside(shown)]
+        if any(setting_behind(diagnosis)):  # what lies beneath is open
+            from kbmatch.cli.unknown import unknown_advice
+
+            lines += islice(unknown_advice(diagnosis, knowledge), 2)
+    elif action == "upgrade":
         name = f"upstream's {finding.recommend.version}" if finding.version.by_upstream else finding.recommend.version
         what = f"the kernel of {product.name}" if product else "the kernel"
         lines.append(f"Upgrade {what} to {name} or later, then reboot:")
@@ -229,10 +239,8 @@ def advice(
             "Do not upgrade for this. Escalate: an incomplete fix, a wrong table, a regression or another bug with the "
             "same face. Say which rule fitted and that the kernel should already have the fix."
         )
-    elif action == "hardware":
-        lines.append("Look at the hardware: its own event log (BMC, mcelog, rasdaemon), then the vendor.")
-    elif action == "configuration":
-        lines.append("Look at the machine's configuration and load; a new kernel will not help.")
+    if finding.verdict is not Verdict.NOT_A_KERNEL_BUG:
+        lines += setting_behind(diagnosis)
     if finding.verdict in (Verdict.LIKELY, Verdict.POSSIBLE) and finding.rule.state:
         probes = ", ".join(condition.probe for condition in finding.rule.state)
         lines.append(f"To be sure: the vmcore, or a crash session that prints the state, would show {probes}.")

@@ -19,7 +19,7 @@ from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.state import judge_state
-from kbmatch.engine.ties import settle
+from kbmatch.engine.ties import is_scored, settle
 from kbmatch.engine.values import dataclass, field, replace
 from kbmatch.engine.verdict import Verdict, combine
 
@@ -129,7 +129,7 @@ def _judge(rule: Rule, lookup: SceneLookup, index: int | None, products: Product
         signature=signature,
         state=state,
         exceptions=exceptions,
-        evidence=_evidence((signature, *state)),
+        evidence=_evidence((signature, *state), scene),
     )
 
 
@@ -148,13 +148,37 @@ def is_weak(signature: Explanation) -> bool:
     return bool(scores) and max(scores) < LIKELY
 
 
-def _evidence(trees: Iterable[Explanation]) -> tuple[Evidence, ...]:
-    found: dict[str, Evidence] = {}
+def _evidence(trees: Iterable[Explanation], scene: Scene) -> tuple[Evidence, ...]:
+    """The facts that hold, each once; of the log's own lines (`text`, `log`) one entry a condition, with its place."""
+    found: dict[object, Evidence] = {}
     for tree in trees:
         for leaf in tree.leaves():
-            if leaf.truth is Truth.TRUE and leaf.fact is not None:
-                found.setdefault(leaf.fact, Evidence(leaf.fact, leaf.observed, leaf.source))
+            if leaf.truth is not Truth.TRUE or leaf.fact is None:
+                continue
+            value, source = leaf.observed, leaf.source
+            if leaf.fact in _LINES and isinstance(value, tuple) and value:
+                value = value[0]
+                source = _place(str(value), scene)
+                found.setdefault((leaf.fact, value), Evidence(leaf.fact, value, source))
+            else:
+                found.setdefault(leaf.fact, Evidence(leaf.fact, value, source))
     return tuple(found.values())
+
+
+_LINES = ("text", "log")
+
+
+def _place(text: str, scene: Scene) -> str | None:
+    """The first line of the log that holds the text, from the event's head on if it stands there; None if none does."""
+    log, event = scene.incident.log, scene.event
+    if log is None:
+        return None
+    head = (event.line or 1) - 1 if event is not None else 0
+    for start, end in ((head, len(log.lines)), (0, head)):
+        for number in range(start, end):
+            if text in log.lines[number]:
+                return f"line {number + 1}"
+    return None
 
 
 def _siblings(
@@ -189,6 +213,16 @@ def _outcome(incident: Incident, findings: Sequence[Finding]) -> str:
         return "known-issue"
     if own and own[0].version_conflict:
         return "needs-escalation"
-    if any(finding.verdict is Verdict.NOT_A_KERNEL_BUG for finding in own):
+    outside = [finding for finding in own if finding.verdict is Verdict.NOT_A_KERNEL_BUG]
+    # a setting that makes a blocked task a panic explains the panic, not the block: a bug that fits stays the question
+    beneath = any(_is_serious(finding) for finding in own)
+    if any(finding.rule.action != "configuration" or not beneath for finding in outside):
         return "not-a-kernel-bug"
     return "needs-escalation"
+
+
+def _is_serious(finding: Finding) -> bool:
+    """Whether a kernel bug fits that only the version keeps from being an answer."""
+    if finding.verdict is Verdict.ALREADY_FIXED:
+        return True
+    return finding.verdict is Verdict.POSSIBLE and not (is_scored(finding) and finding.score < LIKELY)

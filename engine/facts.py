@@ -149,7 +149,8 @@ _PANIC = "Kernel panic - not syncing:"
 
 def _panics(event: Signature) -> Value:
     """The reasons of the panics that the event's report shows, in order."""
-    found = (line.partition(_PANIC)[2].strip() for line in (event.message, *(event.text or ())) if _PANIC in line)
+    lines = (line for line in (event.message, *(event.text or ())) if _PANIC in line and "---[ end " not in line)
+    found = (line.partition(_PANIC)[2].strip() for line in lines)
     reasons = tuple(dict.fromkeys(reason for reason in found if reason))
     return reasons or (None if event.text is None else ())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from kbmatch.cli.not_kernel import shown_findings
 from kbmatch.cli.wording import (
     advice,
     differential,
@@ -20,6 +21,7 @@ from kbmatch.engine.fingerprint import Fingerprint, fingerprint
 from kbmatch.engine.incident import Incident, ProbeState
 from kbmatch.engine.signature import Frame, Signature
 from kbmatch.engine.values import dataclass, field
+from kbmatch.engine.verdict import Verdict
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 MAX_RECORDS = 64
@@ -87,7 +89,7 @@ def report_view(diagnosis: Diagnosis, knowledge: KnowledgeBase, log: bytes | Non
     index = incident.fatal_index
     event = None if index is None else incident.events[index]
     own = [f for f in diagnosis.findings if f.event == index and f.event is not None]
-    shown = [f for f in own if f.verdict.shown]
+    shown = shown_findings(own, diagnosis.outcome)
     word, sentence = headline(diagnosis, shown, knowledge)
     best = tuple(f for f in shown if f.verdict is shown[0].verdict)
     lines = tuple(log_lines(log)) if log is not None else ()
@@ -141,7 +143,8 @@ def _evidence(best: Sequence[Finding], incident: Incident) -> Iterator[EvidenceR
         for condition in finding.rule.state:
             if (state := incident.state.get(condition.probe)) is not None:
                 rows[EvidenceRow(condition.probe, f"read from the {state.origin}", state.why or "")] = None
-        rows[EvidenceRow("version", version_phrase(finding), "")] = None
+        if finding.verdict is not Verdict.NOT_A_KERNEL_BUG or finding.rule.affected:
+            rows[EvidenceRow("version", version_phrase(finding), "")] = None
     yield from rows
 
 

@@ -1,0 +1,79 @@
+"""What is said of a crash that is no bug of the kernel: what to do in place of an upgrade, and whom to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kbmatch.engine.facts import FACTS, Scene
+from kbmatch.engine.finding import Diagnosis, Finding
+from kbmatch.engine.verdict import Verdict
+
+MAX_BUGS = 3
+"""Kernel bugs that are named beside it."""
+
+_FIRST = {
+    "hardware": "Look at the hardware: a new kernel will not help.",
+    "configuration": "Look at the machine's configuration and load: a new kernel will not help.",
+    "none": "There is nothing to mend in the kernel.",
+}
+
+_SETTINGS = (
+    ("panic_on_warn set", "panic_on_warn", "a warning"),
+    ("hung_task: blocked tasks", "hung_task_panic", "a blocked task"),
+    ("softlockup: hung tasks", "softlockup_panic", "a busy CPU"),
+    ("Hard LOCKUP", "hardlockup_panic", "a stuck CPU"),
+    ("hard LOCKUP", "hardlockup_panic", "a stuck CPU"),
+    ("RCU Stall", "panic_on_rcu_stall", "an RCU stall"),
+)
+"""What the panic says, the setting under /proc/sys/kernel that made it one, and what it made one of."""
+
+
+def shown_findings(own: Sequence[Finding], outcome: str) -> list[Finding]:
+    """The findings to show, the answer first: what explains the crash outside the kernel goes before kernel bugs that
+    are merely possible.
+    """
+    shown = [finding for finding in own if finding.verdict.shown]
+    if outcome == "not-a-kernel-bug":
+        shown.sort(key=lambda finding: finding.verdict is not Verdict.NOT_A_KERNEL_BUG)
+    return shown
+
+
+def other_advice(finding: Finding, diagnosis: Diagnosis) -> Iterator[str]:
+    """What to do about a finding that is no kernel bug."""
+    action = finding.recommend.action
+    if action == "vendor":
+        event = None if finding.event is None else diagnosis.incident.events[finding.event]
+        module = event.culprit.module if event is not None and event.culprit is not None else None
+        why = f": the module {module} is not the kernel's" if module else ""
+        yield f"A new kernel is not known to help{why}."
+    else:
+        yield next(setting_behind(diagnosis), None) or _FIRST.get(action, _FIRST["none"])
+    if finding.rule.workaround:
+        yield finding.rule.workaround.strip()
+
+
+def bugs_beside(shown: Sequence[Finding]) -> Iterator[str]:
+    """The kernel bugs that the same crash resembles, where the answer is that it is none."""
+    if not shown or shown[0].verdict is not Verdict.NOT_A_KERNEL_BUG:
+        return
+    bugs = [finding for finding in shown if finding.verdict is not Verdict.NOT_A_KERNEL_BUG]
+    if bugs:
+        named = "; ".join(f"{bug.rule.title} ({bug.rule.id}, {bug.verdict.value})" for bug in bugs[:MAX_BUGS])
+        more = f"; and {len(bugs) - MAX_BUGS} more" if len(bugs) > MAX_BUGS else ""
+        yield f"If that does not explain it, the crash also resembles: {named}{more}."
+
+
+def setting_behind(diagnosis: Diagnosis) -> Iterator[str]:
+    """Which setting made the fatal event a panic, where the kernel would have gone on without it."""
+    index = diagnosis.incident.fatal_index
+    if index is None:
+        return
+    reasons = FACTS["panic"].read(Scene(diagnosis.incident, diagnosis.incident.events[index]))
+    for reason in reasons if isinstance(reasons, tuple) else ():
+        for words, setting, what in _SETTINGS:
+            if words in str(reason):
+                yield (
+                    f"The panic itself is a setting: kernel.{setting} makes {what} one. "
+                    "Without it the machine would have gone on."
+                )
+                return

@@ -1,0 +1,218 @@
+"""What is no bug of the kernel: the verdict, whom to ask, and that a kernel's bug beside it stays in sight."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbmatch.cli.main import main
+from kbmatch.engine.condition import Leaf, leaves
+from kbmatch.engine.diagnose import diagnose
+from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, Source
+from kbmatch.engine.matching import match
+from kbmatch.engine.rule import Rule
+from kbmatch.engine.signature import Frame, Signature
+from kbmatch.kb.store.knowledge import KnowledgeBase
+
+CPU = "[  201.100002] CPU: 3 PID: 2100 Comm: acmed Tainted: P           OE     5.14.0-70.el9.x86_64 #1\n"
+OOPS = (
+    "[  201.100000] BUG: kernel NULL pointer dereference, address: 00000000000000b1\n"
+    "[  201.100001] Oops: 0000 [#1] SMP NOPTI\n" + CPU + "[  201.100003] RIP: 0010:{where}\n"
+    "[  201.100004] Call Trace:\n"
+    "[  201.100005]  vfs_read+0x9d/0x190\n"
+    "[  201.100006] Modules linked in: {modules}\n"
+    "[  201.100007] Kernel panic - not syncing: Fatal exception\n"
+)
+PANIC = "[  201.100000] {before}\n[  201.100001] Kernel panic - not syncing: {reason}\n" + CPU
+OOM = (
+    "[ 9.000000] acmed invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
+    + CPU
+    + "[ 9.100000] {end}\n"
+)
+SORTS = {
+    "machine-check": (
+        "hardware",
+        "[ 1.000000] mce: [Hardware Error]: CPU 2: Machine Check Exception: 5 Bank 4: be00000000800400\n"
+        "[ 1.000001] Kernel panic - not syncing: Fatal machine check\n",
+    ),
+    "firmware-fatal-error": (
+        "hardware",
+        "[ 1.000000] {1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 4\n"
+        "[ 1.000001] {1}[Hardware Error]: event severity: fatal\n"
+        "[ 1.000002] Kernel panic - not syncing: Fatal hardware error!\n",
+    ),
+    "nmi-unknown": (
+        "hardware",
+        PANIC.format(before="Uhhuh. NMI received for unknown reason 3d on CPU 0.", reason="NMI: Not continuing"),
+    ),
+    "oom-system": ("configuration", OOM.format(end="Out of memory: Killed process 7 (acmed) total-vm:1kB")),
+    "oom-cgroup": ("configuration", OOM.format(end="Memory cgroup out of memory: Killed process 7 (acmed)")),
+    "oom-panic": (
+        "configuration",
+        OOM.format(end="Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled"),
+    ),
+    "root-not-mounted": (
+        "configuration",
+        PANIC.format(before="x", reason="VFS: Unable to mount root fs on unknown-block(0,0)"),
+    ),
+    "init-exited": ("configuration", PANIC.format(before="x", reason="Attempted to kill init! exitcode=0x00007f00")),
+    "sysrq-crash": ("none", PANIC.format(before="sysrq: Trigger a crash", reason="sysrq triggered crash")),
+    "filesystem-errors-panic": (
+        "configuration",
+        PANIC.format(before="x", reason="EXT4-fs (device sda2): panic forced after error"),
+    ),
+    "nvidia-gpu": ("vendor", OOPS.format(where="_nv031695rm+0x79/0x940 [nvidia]", modules="nvidia(POE) xfs")),
+    "crowdstrike-falcon": (
+        "vendor",
+        OOPS.format(where="cshook_f+0x79/0x940 [falcon_lsm_pinned_16206]", modules="falcon_lsm_pinned_16206(PE) xfs"),
+    ),
+    "vendor-driver-build": ("vendor", OOPS.format(where="mlx5e_poll+0x79/0x940 [mlx5_core]", modules="mlx5_core(OE)")),
+    "out-of-tree-module": ("vendor", OOPS.format(where="nvmed_init+0x21/0x40 [nvmed]", modules="nvmed(OE+) xfs")),
+}
+
+
+@pytest.fixture
+def core(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    def run(log: str, *options: str) -> tuple[int, str]:
+        path = tmp_path / "console.log"
+        path.write_text(log)
+        status = main(["core", str(path), *options])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("rule", SORTS)
+def test_each_sort_gets_its_rule_and_its_action(core: Any, rule: str) -> None:
+    action, log = SORTS[rule]
+    status, out = core(log, "--format", "json")
+    found = json.loads(out)
+    assert (status, found["outcome"]) == (1, "not-a-kernel-bug")
+    assert [(f["rule"], f["verdict"], f["recommend"]["action"]) for f in found["findings"]] == [
+        (rule, "not-a-kernel-bug", action)
+    ]
+    text = core(log)[1]
+    assert text.startswith("NOT A KERNEL BUG  ")
+    assert found["findings"][0]["workaround"] is None or "What to do" in text
+
+
+def test_a_driver_of_the_kernel_is_not_blamed_on_others_that_are_loaded(core: Any) -> None:
+    log = OOPS.format(where="xennet_poll+0x79/0x940 [xen_netfront]", modules="nvidia(POE) zfs(POE) xen_netfront")
+    assert json.loads(core(log, "--format", "json")[1])["outcome"] != "not-a-kernel-bug"
+
+
+def test_the_module_and_whom_to_ask_are_named(core: Any) -> None:
+    text = core(SORTS["nvidia-gpu"][1])[1]
+    assert "the module nvidia is not the kernel's" in text
+    assert "Ask NVIDIA" in text
+
+
+def test_a_panic_that_is_a_setting_says_so_and_still_leads_to_escalation(core: Any) -> None:
+    blocked = (
+        "[ 983.100000] INFO: task acmed:7 blocked for more than 120 seconds.\n"
+        "[ 983.100001]       Not tainted 5.14.0-70.el9.x86_64 #1\n"
+        "[ 983.100002] Call Trace:\n[ 983.100003]  __schedule+0x282/0x870\n[ 983.100004]  acme_wait+0x1f/0x40\n"
+        "[ 983.200000] Kernel panic - not syncing: hung_task: blocked tasks\n"
+    )
+    text = core(blocked)[1]
+    assert text.startswith("NOT A KERNEL BUG  the panic is the setting hung_task_panic")
+    assert "kernel.hung_task_panic makes a blocked task one" in text
+    assert "kbmatch escalate" in text
+    warned = (
+        "[ 9.000000] WARNING: CPU: 0 PID: 1 at drivers/acme/acme.c:12 acme_check+0x1/0x20 [acme]\n" + CPU
+        + "[ 9.000002] Kernel panic - not syncing: kernel: panic_on_warn set ...\n"
+    )  # fmt: skip
+    text = core(warned)[1]
+    assert text.startswith("NOT KNOWN")
+    assert "kernel.panic_on_warn makes a warning one" in text
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> KnowledgeBase:
+    return KnowledgeBase()
+
+
+class Two:
+    """The shipped rules and one more, which fits."""
+
+    def __init__(self, knowledge: KnowledgeBase, more: Rule) -> None:
+        self.knowledge, self.more = knowledge, more
+
+    def candidates(self, keys: Any, probes: Any) -> list[Rule]:
+        return [*self.knowledge.candidates(keys, probes), self.more]
+
+    def get(self, rule_id: str) -> Rule | None:
+        return self.knowledge.get(rule_id)
+
+
+def _bug() -> Rule:
+    """A kernel's bug of which no version is known, so that it is possible on any kernel."""
+    return Rule(
+        "acme-deadlock", "acme deadlocks", "stable", "high", "2026-11-23", "x", Leaf("frame", "is", ("acme_wait",))
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "outcome"),
+    [
+        ("hung-task", "hung_task: blocked tasks", "needs-escalation"),
+        ("mce", "Fatal machine check", "not-a-kernel-bug"),
+    ],
+)
+def test_a_kernel_bug_that_fits_stays_the_question_beneath_a_setting(
+    knowledge: KnowledgeBase, kind: str, reason: str, outcome: str
+) -> None:
+    text = ("Machine Check Exception", f"Kernel panic - not syncing: {reason}")
+    event = Signature(
+        kind, text[0], fatal=True, symbol="acme_wait", text=text, trace=(Frame("acme_wait", "acme_wait"),)
+    )
+    incident = Incident(Source("x", "console", 0), Kernel(release="5.14.0-acme"), Machine(), (event,), log=LogText(b""))
+    found = diagnose(match(incident, knowledge).incident, Two(knowledge, _bug()), knowledge.products)
+    assert [f.verdict.value for f in found.findings][:2] == ["possible", "not-a-kernel-bug"]
+    assert found.outcome == outcome
+
+
+def test_evidence_from_the_log_is_one_line_with_its_place(core: Any) -> None:
+    log = "".join(f"[ 1.00000{i}] BTRFS: error (device dm-3) in f:1: errno=-28 No space left\n" for i in range(5)) + (
+        "[ 2.000000] WARNING: CPU: 1 PID: 9 at fs/btrfs/x.c:22 btrfs_run_delayed_refs+0x1a1/0x1f0 [btrfs]\n" + CPU
+    )
+    found = json.loads(core(log, "--format", "json")[1])
+    rule = next(f for f in found["findings"] if f["rule"] == "btrfs-no-space")
+    evidence = [e for e in rule["evidence"] if e["fact"] == "log"]
+    assert [(e["value"][-13:], e["source"]) for e in evidence] == [("No space left", "line 1")]
+
+
+def _modules(rule: Rule) -> set[str]:
+    return {
+        str(value)
+        for leaf in leaves(rule.signature)
+        if leaf.fact == "culprit-module"
+        for value in leaf.values
+    }  # fmt: skip
+
+
+def test_the_general_rule_leaves_every_module_with_a_rule_of_its_own_to_that(knowledge: KnowledgeBase) -> None:
+    rules = [r for r in knowledge.all_rules() if "/out-of-tree/" in (r.file or "") and r.id != "out-of-tree-module"]
+    general = knowledge.get("out-of-tree-module")
+    assert len(rules) > 15
+    assert general is not None
+    excepted = {str(value) for item in general.exceptions for leaf in leaves(item.when) for value in leaf.values}
+    assert set().union(*map(_modules, rules)) == excepted
+
+
+NEGATIVES = {
+    "0166": "oom-system", "0167": "oom-system", "0175": "oom-system", "0176": "oom-system", "0177": "oom-system",
+    "0169": "btrfs-no-space", "0171": "btrfs-no-space", "0173": "btrfs-no-space",
+    "0178": "firmware-fatal-pcie-error", "0194": "nvidia-gpu", "0196": "fips-selftest-failed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_real_reports_of_such_crashes(core: Any, shared: Path, name: str) -> None:
+    log = (shared / f"corpus/reports/{name}.log").read_text(errors="replace")
+    found = json.loads(core(log, "--format", "json")[1])
+    assert found["outcome"] == "not-a-kernel-bug"
+    assert NEGATIVES[name] in [f["rule"] for f in found["findings"]]
