@@ -63,6 +63,22 @@ def bugs_beside(shown: Sequence[Finding]) -> Iterator[str]:
         yield f"If that does not explain it, the crash also resembles: {named}{more}."
 
 
+def foreign_modules(diagnosis: Diagnosis) -> Iterator[str]:
+    """Which modules from outside the kernel's tree stand in the fatal event's trace, though its culprit is the kernel's."""
+    index = diagnosis.incident.fatal_index
+    event = None if index is None else diagnosis.incident.events[index]
+    if event is None or not event.module_taints:
+        return
+    tags = (frame.module for frame in (*event.trace, *(f for task in event.tasks for f in task.trace)))
+    named = dict.fromkeys(tag for tag in tags if tag and {"O", "P"} & set(event.module_taints.get(tag, "")))
+    if named:
+        them = "it" if len(named) == 1 else "them"
+        yield (
+            f"In the trace, from outside the kernel's tree: {', '.join(list(named)[:5])}. "
+            f"See whether it happens without {them}."
+        )
+
+
 def setting_behind(diagnosis: Diagnosis) -> Iterator[str]:
     """Which setting made the fatal event a panic, where the kernel would have gone on without it."""
     index = diagnosis.incident.fatal_index

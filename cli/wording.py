@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePath
 
-from kbmatch.cli.not_kernel import bugs_beside, other_advice, setting_behind
+from kbmatch.cli.not_kernel import bugs_beside, foreign_modules, other_advice, setting_behind
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -207,7 +207,7 @@ def advice(
     if not shown:
         from kbmatch.cli.unknown import unknown_advice
 
-        return [*setting_behind(diagnosis), *unknown_advice(diagnosis, knowledge)]
+        return [*setting_behind(diagnosis), *foreign_modules(diagnosis), *unknown_advice(diagnosis, knowledge)]
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action
@@ -240,7 +240,7 @@ def advice(
             "same face. Say which rule fitted and that the kernel should already have the fix."
         )
     if finding.verdict is not Verdict.NOT_A_KERNEL_BUG:
-        lines += setting_behind(diagnosis)
+        lines += [*setting_behind(diagnosis), *foreign_modules(diagnosis)]
     if finding.verdict in (Verdict.LIKELY, Verdict.POSSIBLE) and finding.rule.state:
         probes = ", ".join(condition.probe for condition in finding.rule.state)
         lines.append(f"To be sure: the vmcore, or a crash session that prints the state, would show {probes}.")

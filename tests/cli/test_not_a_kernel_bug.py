@@ -110,6 +110,15 @@ def test_the_module_and_whom_to_ask_are_named(core: Any) -> None:
     assert "Ask NVIDIA" in text
 
 
+def test_a_module_from_outside_that_only_stands_in_the_trace_is_named(core: Any) -> None:
+    log = OOPS.format(where="acme_core+0x79/0x940", modules="redirfs(OE) xfs").replace(
+        "vfs_read+0x9d/0x190", "redirfs_read+0x9d/0x190 [redirfs]"
+    )
+    status, text = core(log)
+    assert status == 1
+    assert "from outside the kernel's tree: redirfs. See whether it happens without it." in text
+
+
 def test_a_panic_that_is_a_setting_says_so_and_still_leads_to_escalation(core: Any) -> None:
     blocked = (
         "[ 983.100000] INFO: task acmed:7 blocked for more than 120 seconds.\n"
