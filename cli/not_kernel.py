@@ -64,7 +64,7 @@ def bugs_beside(shown: Sequence[Finding]) -> Iterator[str]:
 
 
 def foreign_modules(diagnosis: Diagnosis) -> Iterator[str]:
-    """Which modules from outside the kernel's tree stand in the fatal event's trace, though its culprit is the kernel's."""
+    """Which modules from outside the kernel's tree stand in the trace of a crash whose culprit is the kernel's."""
     index = diagnosis.incident.fatal_index
     event = None if index is None else diagnosis.incident.events[index]
     if event is None or not event.module_taints:
