@@ -52,7 +52,7 @@ _PREFIX = lazy(
     rf"|(?:{_MONTH} [ \d]\d (?:\d{{4}} )?{_CLOCK}(?: |$))"
     r"|[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]{1,5} |\d{10}\.\d{6} (?=[\w.-]{1,64} kernel: )"
     r"|1 \d{4}-\d\d-\d\dT\S{8,32} \S{1,64} (?P<rfc>kernel) \S{1,48} \S{1,32} (?:-|\[[^\]\n]{0,200}\]) ?"
-    r"|kernel(?:\[\d+\])?: ?(?=\S)"
+    r"|(?P<only>kernel)(?:\[\d+\])?: ?(?= ?\S)"
     r"|\((?:XEN|d\d+|d\d+v\d+)\) ?"
     r"|\[\d+:[ \w./:-]{1,24}: *\d+\] ?"
     r"|(?:EMERG|ALERT|CRIT|ERR(?:OR)?|WARN|NOTICE|KERN_[A-Z]+): (?=[\[<A-Z])"
@@ -96,7 +96,7 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
             time, kernel = int(match["usec"]) / 1e6, True
             extra = re.search(r"caller=([TC]\d{1,7})", match[0])
             caller = extra[1] if extra else caller
-        elif match["tag"] or match["rfc"]:
+        elif match["tag"] or match["rfc"] or match["only"]:
             kernel = True
         elif match["level"]:
             # priority = facility * 8 + level; the kernel's own facility is 0

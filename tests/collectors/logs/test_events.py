@@ -351,3 +351,16 @@ def test_the_place_in_an_i386_oops_of_2_6_32() -> None:
     )
     assert (event.symbol, event.offset, event.module) == ("lab_read", 10, "lab")
     assert (event.registers["eip"], event.registers["ebx"]) == (0xF7C1234A, 0xF6A1C000)
+
+
+def test_a_log_whose_lines_kept_only_the_word_kernel() -> None:
+    text = """\
+kernel: divide error: 0000 [#1] SMP NOPTI
+kernel: CPU: 0 PID: 1603 Comm: a Not tainted 5.14.6-1
+kernel: RIP: 0010:lab_divide+0x1d1/0x850 [lab]
+kernel: Call Trace:
+kernel:  lab_caller+0x2c/0x290 [lab]
+"""
+    event = read_log(text.encode()).events[0]
+    assert (event.kind, event.symbol) == ("divide-error", "lab_divide")
+    assert [f.symbol for f in event.trace] == ["lab_caller"]
