@@ -56,9 +56,7 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
     if everything:
         yield from _explanations(diagnosis, style)
     yield from _notes(diagnosis, style)
-    stamp = knowledge.stamp
-    extra = f", with {', '.join(stamp.overrides)}" if stamp.overrides else ""
-    yield style.dim(f"knowledge base: {stamp.rules} rules, digest {stamp.digest}, kbmatch {stamp.version}{extra}")
+    yield style.dim(f"knowledge base: {knowledge.stamp.line()}")
 
 
 def _findings(shown: list[Finding], own: list[Finding], style: Style) -> Iterator[str]:

@@ -93,8 +93,6 @@ def report_view(diagnosis: Diagnosis, knowledge: KnowledgeBase, log: bytes | Non
     word, sentence = headline(diagnosis, shown, knowledge)
     best = tuple(f for f in shown if f.verdict is shown[0].verdict)
     lines = tuple(log_lines(log)) if log is not None else ()
-    stamp = knowledge.stamp
-    extra = f", with {', '.join(stamp.overrides)}" if stamp.overrides else ""
     source = incident.source
     return ReportView(
         word=word,
@@ -113,7 +111,7 @@ def report_view(diagnosis: Diagnosis, knowledge: KnowledgeBase, log: bytes | Non
         notes=tuple((note.level, note.text) for note in incident.notes[:MAX_NOTES]),
         machine=tuple(_machine(incident)),
         fingerprint=fingerprint(event, knowledge.helper_frames, incident.kernel.release) if event else None,
-        knowledge=f"{stamp.rules} rules, digest {stamp.digest}, kbmatch {stamp.version}{extra}",
+        knowledge=knowledge.stamp.line(),
         source=f"{source.path} ({source.format}, {source.bytes} bytes)",
         log=lines,
         marked=_marked(best, event, lines),

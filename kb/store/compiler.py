@@ -69,6 +69,7 @@ def compile_knowledge(
     modules = sorted({probe.module for probe in own if probe.register_records})
     target.execute("INSERT INTO document VALUES (?, ?)", ("register-modules", json.dumps(modules)))
     counts: Counter[str] = Counter()
+    newest = ""
     seen: dict[str, str] = {}
     claimed: set[str] = set()
     advisories = read_advisories(files.advisories, problems, digest)
@@ -89,13 +90,16 @@ def compile_knowledge(
             problems.diagnostics.append(Diagnostic(path, 1, 1, "duplicate-id", message))
             continue
         seen[rule.id] = path
-        counts[rule.status] += 1
+        counts[f"rules {rule.status}"] += 1
+        if "#" not in path:  # one of many in a file: mined
+            counts[f"curated {rule.status}"] += 1
+        newest = max(newest, rule.created)
         _insert(target, number, rule, path, node)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
     meta = {"format": str(FORMAT), "version": VERSION, "digest": digest.hexdigest()[:16]}
     meta |= {"kind": WHOLE if files.folder == SHIPPED else FOLDERS, "folders": json.dumps(_named(files))}
-    meta |= {f"rules {status}": str(count) for status, count in counts.items()}
+    meta |= {"newest": newest} | {name: str(count) for name, count in counts.items()}
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     target.execute("INSERT INTO meta VALUES ('content', ?)", (content_digest(target),))
     target.commit()

@@ -31,12 +31,24 @@ DEFAULT_SITE = "/etc/kbmatch/site.yaml"
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeStamp:
-    """What a report says of the knowledge it used. `digest` is SHA-256 over all of it, 16 hex digits a folder."""
+    """What a report says of the knowledge it used.
+
+    `version` is the day of its newest rule, `rules` how many take part, `curated` how many of these were written by
+    hand, `digest` SHA-256 over all of it, 16 hex digits a folder; `program` is kbmatch's own version.
+    """
 
     version: str
     rules: int
     digest: str
     overrides: tuple[str, ...]
+    curated: int = 0
+    program: str = VERSION
+
+    def line(self) -> str:
+        """The stamp in one line, for readers."""
+        extra = f", with {', '.join(self.overrides)}" if self.overrides else ""
+        day = f" of {self.version}" if self.version else ""
+        return f"{self.rules} rules ({self.curated} curated){day}, digest {self.digest}, kbmatch {self.program}{extra}"
 
 
 Bar = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
@@ -214,6 +226,15 @@ class KnowledgeBase:
         ]
         return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
 
+    def curated(self) -> list[Rule]:
+        """The rules that were written by hand, by id, whatever their status: for listing."""
+        found = [
+            layer.rule(number, self.products, self.probe_fields, any_status=True)
+            for layer in self.layers
+            for number in list(layer.curated())
+        ]
+        return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
+
     def get_any(self, rule_id: str) -> Rule | None:
         """One rule by id or alias (a CVE id, in any case), whatever its status and whatever the site says."""
         for layer in self.layers:
@@ -280,16 +301,16 @@ class KnowledgeBase:
         """Version, number of rules that take part, digest, and the further folders in use."""
         digest = "+".join(layer.meta("digest") for layer in self.layers)
         count = sum(layer.count() for layer in self.layers)
+        curated = sum(layer.count("curated") for layer in self.layers)
+        newest = max(layer.meta("newest") for layer in self.layers)
         overrides = list(map(str, self._named))
         if self._site is not None:
-            count -= sum(self._takes_part(rule_id) for rule_id in self._site.disabled)
+            off = [rule for rule_id in self._site.disabled if (rule := self.get_any(rule_id)) is not None]
+            off = [rule for rule in off if rule.status in self._statuses]
+            count -= len(off)
+            curated -= sum("#" not in (rule.file or "") for rule in off)
             overrides.append(self._site.summary())
-        return KnowledgeStamp(VERSION, count, digest, tuple(overrides))
-
-    def _takes_part(self, rule_id: str) -> bool:
-        """Whether there is such a rule and its status lets it take part, whatever the site says."""
-        rule = self.get_any(rule_id)
-        return rule is not None and rule.status in self._statuses
+        return KnowledgeStamp(newest, count, digest, tuple(overrides), curated)
 
     def open(self) -> None:
         """Open every folder and the site file now, so that what is wrong is an error whatever the input holds."""

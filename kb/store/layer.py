@@ -53,9 +53,9 @@ class Layer:
         row = self._row("SELECT value FROM meta WHERE name = ?", (name,))
         return "" if row is None else str(row[0])
 
-    def count(self) -> int:
-        """How many rules take part; counted by the compiler, since counting would read the whole file."""
-        noted = [self.meta(f"rules {status}") or "0" for status in self._statuses]
+    def count(self, which: str = "rules") -> int:
+        """How many rules take part, or "curated" ones; counted by the compiler: counting would read the whole file."""
+        noted = [self.meta(f"{which} {status}") or "0" for status in self._statuses]
         try:
             return sum(map(int, noted))
         except ValueError as error:
@@ -149,6 +149,10 @@ class Layer:
     def ids(self) -> Iterator[tuple[int, str]]:
         """Numbers and ids of all rules, whatever their status."""
         yield from ((number, str(rule_id)) for number, rule_id in self.rows("SELECT number, id FROM rule ORDER BY id"))
+
+    def curated(self) -> Iterator[int]:
+        """Numbers of the rules that have a file of their own: those that were not mined."""
+        yield from (number for (number,) in self.rows("SELECT number FROM rule WHERE file NOT LIKE '%#%'"))
 
     def document(self, name: str) -> Node | None:
         """A document as nodes: "products", "probe <id>"; None if this folder has none such."""

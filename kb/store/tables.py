@@ -1,6 +1,7 @@
 """The tables of a compiled file, and a digest over all that they hold.
 
-meta       format, kbmatch version, kind, folders, digest of all files, number of rules of each status, content
+meta       format, kbmatch version, kind, folders, digest of all files, day of the newest rule, number of rules and
+           of curated ones of each status, content
 rule       number, id, status, file, document
 entry      (fact, value) -> rule number; what candidates are looked up by
 resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
