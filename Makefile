@@ -6,13 +6,14 @@ PYTHON ?= python3
 COMPILE = $(BIN)/python -m compileall -q cli collectors engine kb
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit bench clean
+.PHONY: help demo test lint types unit bench docs clean
 
 help:
 	@echo "make demo   set up .venv and diagnose the founding case in examples/"
 	@echo "make test   set up .venv, then lint, types and all tests"
 	@echo "make lint | types | unit   one part of it"
 	@echo "make bench  kbmatch against makedumpfile, crash and drgn on the same dump"
+	@echo "make docs   generated pages: reference, index of curated rules, docs/catalogue.html (searchable, all rules)"
 	@echo "make clean  remove .venv and caches"
 
 $(VENV)/bin/python:
@@ -55,6 +56,11 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/compare_dump_readers.py build/bench/vmcore.elf
 	$(BIN)/python bench/scale_rules.py
 	$(BIN)/python bench/scan_logs.py
+
+docs: $(VENV)/.installed
+	$(BIN)/kbmatch rule schema kb/schema --docs docs
+	$(BIN)/kbmatch kb catalogue docs/rules.md
+	$(BIN)/kbmatch kb catalogue docs/catalogue.html
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

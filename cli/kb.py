@@ -15,7 +15,8 @@ verify [FILE...]    check compiled files, or all that are in use: whole, up to d
 mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, .zst), a vulns checkout
 advisories SOURCE   import vendors' fixed versions by CVE id: OSV, CSAF or OVAL, a file, a folder or a URL
 evaluate SOURCE     measure the mined rules: own crashes, paraphrases, cross-fire, unrelated crashes
-info                version, counts and sources of the knowledge in use"""
+info                version (a day), counts and sources of the knowledge in use
+catalogue FILE      all of it as one page with a search (FILE.html), or the curated rules as an index (FILE.md)"""
 
 EPILOG = """\
 example: kbmatch kb mine ~/src/vulns
@@ -23,7 +24,7 @@ example: kbmatch kb mine ~/src/vulns
 exit status: 0; 1 if verify found something stale or wrong, or evaluate the knowledge below its bars; 2 if something
 cannot be read or built"""
 
-ACTIONS = ("build", "verify", "mine", "advisories", "evaluate", "info")
+ACTIONS = ("build", "verify", "mine", "advisories", "evaluate", "info", "catalogue")
 CROSS_FIRE, PARAPHRASE = 0.01, 0.95
 """Bars of `evaluate`: cross-fire at most, paraphrases found first at least."""
 
@@ -51,11 +52,19 @@ def run(options: argparse.Namespace) -> int:
 
         return kb_compiled.build(options) if options.action == "build" else kb_compiled.verify_files(options)
     if options.action == "info":
-        return _info()
+        from kbmatch.cli.kb_catalogue import print_info
+        from kbmatch.kb.store.knowledge import KnowledgeBase
+
+        return print_info(KnowledgeBase())
     if len(options.source) != 1:
         print(f"kbmatch: kb {options.action} needs one SOURCE; kbmatch kb --help tells which", file=sys.stderr)
         return 2
     source = options.source[0]
+    if options.action == "catalogue":
+        from kbmatch.cli.kb_catalogue import write_catalogue
+        from kbmatch.kb.store.knowledge import KnowledgeBase
+
+        return write_catalogue(options.source[0], KnowledgeBase())
     if options.action == "mine":
         return _mine(Path(source), folder)
     if options.action == "advisories":
@@ -139,15 +148,3 @@ def _evaluate(source: Path, every: int) -> int:
         else f"below the bars: cross-fire < {CROSS_FIRE:.0%}, paraphrases first >= {PARAPHRASE:.0%}, silence"
     )
     return 0 if good else 1
-
-
-def _info() -> int:
-    from kbmatch.kb.store.knowledge import KnowledgeBase
-
-    knowledge = KnowledgeBase()
-    stamp = knowledge.stamp
-    print(f"kbmatch {stamp.version}, knowledge digest {stamp.digest}: {stamp.rules} rules")
-    mined = sum(rule_id.startswith("cve-") for rule_id in knowledge.rules)
-    print(f"  {stamp.rules - mined:5d}  curated")
-    print(f"  {mined:5d}  mined from the kernel's CVE records (CVE terms of use, see NOTICE)")
-    return 0

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rule": ("rule", "write rules: new, fmt, lint, test, show, list, schema"),
     "signature": ("signature", "print the facts of crashes as JSON, without judging them"),
     "struct": ("struct", "print a struct out of a dump's memory, as crash does"),
-    "kb": ("kb", "keep the knowledge: mine, advisories, evaluate, info"),
+    "kb": ("kb", "keep the knowledge: build, verify, mine, advisories, evaluate, info, catalogue"),
     "history": ("history.command", "what crashed here before, how often, and what became known"),
     "watch": ("watch.command", "diagnose each crash that appears in a folder, once"),
     "layout": ("layout", "write a layout file: struct offsets for kernels that ship no types"),
