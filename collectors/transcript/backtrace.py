@@ -17,8 +17,24 @@ _HEADER = re.compile(r"^\s*(KERNEL|DUMPFILE|CPUS|NODENAME|RELEASE|VERSION|MACHIN
 _EXCEPTION = re.compile(r"\[exception RIP: (?P<symbol>[\w.]+)\+(?P<offset>0x[0-9a-f]{1,8}|\d{1,9})\]")
 _REGISTER = re.compile(r"\b(RIP|RSP|RFLAGS|R[A-Z]{2}|R[89]|R1[0-5]|ORIG_RAX):\s+([0-9a-f]{4,16})\b")
 _FRAME = re.compile(
-    r"^\s*#\d+ \[[0-9a-f]+\] (?P<symbol>[\w.]+)(?:\+(?P<offset>\d+|0x[0-9a-f]+))? at (?P<address>[0-9a-f]+)"
+    r"^[\s>]*#?\s?\d{1,3} \[[0-9a-f]+\] (?P<symbol>[\w.]+)(?:\+(?P<offset>\d+|0x[0-9a-f]+))? at (?P<address>[0-9a-f]+)"
     r"(?: \[(?P<module>\w+)\])?"
+)
+# Functions through which the kernel reports a crash of a kind: arch/x86/kernel/traps.c, arch/x86/mm/fault.c,
+# arch/x86/entry/entry_64.S (with asm_exc_ since 5.8), kernel/watchdog.c, kernel/hung_task.c, drivers/tty/sysrq.c.
+_ENTRIES: tuple[tuple[frozenset[str], str], ...] = (
+    (frozenset({"sysrq_handle_crash"}), "sysrq"),
+    (frozenset({"watchdog_timer_fn", "watchdog"}), "soft-lockup"),
+    (frozenset({"watchdog_overflow_callback", "watchdog_hardlockup_check"}), "hard-lockup"),
+    (frozenset({"check_hung_uninterruptible_tasks", "check_hung_task"}), "hung-task"),
+    (
+        frozenset({"page_fault_oops", "no_context", "page_fault", "async_page_fault", "asm_exc_page_fault"}),
+        "page-fault",
+    ),
+    (frozenset({"general_protection", "do_general_protection", "asm_exc_general_protection"}), "gpf"),
+    (frozenset({"invalid_op", "do_invalid_op", "asm_exc_invalid_op"}), "bug"),
+    (frozenset({"double_fault", "do_double_fault", "asm_exc_double_fault"}), "double-fault"),
+    (frozenset({"divide_error", "do_divide_error", "asm_exc_divide_error"}), "divide-error"),
 )
 _COMMAND_LINE = re.compile(r"--kaslr[= ](?P<kaslr>0x[0-9a-fA-F]+|\d+)|phys_base[= ](?P<phys>(?:0x)?[0-9a-fA-F]+)")
 
@@ -60,11 +76,21 @@ def session_facts(session: Session) -> SessionFacts:
                 elif match["phys"]:
                     facts.phys_base = int(match["phys"], 16)  # crash reads it as hex without 0x
         if command.name == "bt":
-            exception = _exception_frame(command)
-            if exception is not None and facts.exception is None:
-                facts.exception = exception
-            facts.frames = facts.frames or tuple(_frames(command))
+            _add_backtrace(command, facts)
+    if facts.exception is None and not facts.frames:  # pasted without its prompt
+        _add_backtrace(session.everything()[0], facts)
     return facts
+
+
+def _add_backtrace(command: Command, facts: SessionFacts) -> None:
+    if facts.exception is None:
+        facts.exception = _exception_frame(command)
+    facts.frames = facts.frames or tuple(_frames(command))
+
+
+def kind_of_entry(frames: tuple[Frame, ...]) -> str | None:
+    """Which kind of crash the frames between the dump and the crashed code tell; None if they do not."""
+    return next((kind for frame in frames for names, kind in _ENTRIES if frame.symbol in names), None)
 
 
 def _numbered(command: Command) -> Iterator[tuple[int, str]]:

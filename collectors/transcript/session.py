@@ -1,7 +1,8 @@
 """Splits the text of a crash(8) session into commands and their output.
 
 A prompt is "crash> ", or the name under which the program was started ("crash7latest> "). Text between the commands
-(a write-up's prose) belongs to the output of the command before it and does no harm there.
+(a write-up's prose) belongs to the output of the command before it and does no harm there. Of a backtrace that was
+pasted without its prompt, all is preamble.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _PROMPT_TEXT = r"^[ \t]*(crash[\w.+-]{0,30})>[ \t]*([^\r\n]*)"
 _PROMPT = re.compile(_PROMPT_TEXT)
 _PROMPT_BYTES = re.compile(_PROMPT_TEXT.encode(), re.MULTILINE)
 _HEADER = re.compile(rb"^[ \t]+(?:KERNEL|DUMPFILE):[ \t]", re.MULTILINE)
+_BACKTRACE = re.compile(rb"^[ \t>]*#?[ \t]?\d{1,3} \[ff[0-9a-f]{14}\] [\w.]+(?:\+\w+)? at [0-9a-f]{16}", re.MULTILINE)
 LOG_COMMANDS = frozenset({"log", "dmesg"})
 
 
@@ -49,11 +51,13 @@ class Session:
 
 
 def is_session(data: bytes) -> bool:
-    """Whether the text is a crash session: a prompt with a command, or the header that crash prints on start."""
+    """Whether the text is a crash session: a prompt with a command, the header that crash prints, or bt alone."""
     prompts = _PROMPT_BYTES.finditer(data)
     if any(match[2].strip() for match in prompts):
         return True
-    return len(_HEADER.findall(data)) >= 2
+    if len(_HEADER.findall(data)) >= 2:
+        return True
+    return b" [ff" in data and len(_BACKTRACE.findall(data)) >= 2  # kernel stacks; a large log is not searched twice
 
 
 def split_session(data: bytes) -> Session:

@@ -6,7 +6,7 @@ import re
 
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.reading import LogReading
-from kbmatch.collectors.transcript.backtrace import ExceptionFrame, SessionFacts, session_facts
+from kbmatch.collectors.transcript.backtrace import ExceptionFrame, SessionFacts, kind_of_entry, session_facts
 from kbmatch.collectors.transcript.evaluate import Printouts
 from kbmatch.collectors.transcript.memory_words import PrintedMemory
 from kbmatch.collectors.transcript.records import read_records
@@ -125,10 +125,13 @@ def _without_log(log: LogReading, facts: SessionFacts) -> LogReading:
     """A session without its log: the PANIC line of crash's header is the event, bt its trace."""
     panic, line = facts.header.get("PANIC", ("", 0))
     panic = panic.removesuffix(" (check log for details)").strip('"')
-    if not panic and facts.exception is None:
+    entry = kind_of_entry(facts.frames)
+    if not panic and facts.exception is None and entry is None:
         return log
     parsed = read_log(panic.encode()).events
     event = parsed[0] if parsed else Signature("other", panic or "no panic message")
+    if event.kind in ("other", "panic") and entry is not None:
+        event = replace(event, kind=entry)
     frame = facts.exception
     event = replace(
         event,

@@ -123,6 +123,31 @@ def test_a_write_up_that_quotes_the_log_before_its_first_prompt_has_that_crash()
     assert (event.symbol, [frame.symbol for frame in event.trace]) == ("lab_other", ["lab_caller"])
 
 
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ("watchdog_timer_fn", "soft-lockup"),
+        ("page_fault_oops", "page-fault"),
+        ("asm_exc_invalid_op", "bug"),
+        ("die", "other"),
+    ],
+)
+def test_a_backtrace_pasted_without_its_prompt_is_a_crash_of_the_kind_its_entry_tells(entry: str, kind: str) -> None:
+    """As it stands in mails: quoted, with or without the #, nothing else of the session."""
+    pasted = f""" 2 [ffffbd13003e8e58] panic at ffffffff8cef65d4
+> #3 [ffffbd13003e8ed8] {entry} at ffffffff8d05cb03
+    [exception RIP: lab_select+299]
+    RIP: ffffffff8ddf02b5  RSP: ffffbd13003d37b8  RFLAGS: 00000287
+ #9 [ffffbd13003d3808] lab_route at ffffffffc0db030c [lab]
+"""
+    assert is_session(pasted.encode())
+    (event,) = read(pasted.encode()).log.events
+    assert (event.kind, event.symbol, event.offset, event.fatal) == (kind, "lab_select", 299, True)
+    assert [frame.symbol for frame in event.trace] == ["panic", entry, "lab_route"]
+    assert event.trace[-1].module == "lab"
+    assert not is_session(b"[    1.000000] #1 [ffff] is no frame\n" * 3)
+
+
 def members(output: str, words: str = "struct s ffff888000000000") -> dict[str, object]:
     session = split_session(f"crash> {words}\n{output}".encode())
 
