@@ -194,15 +194,17 @@ _LIST = (
          "What only the author knows cannot be guessed.", 'title: "TODO: ..."', "title: driver frees the ring twice"),
     # selectivity
     Code("not-selective", ERROR, "the signature names no function",
-         "Add the function that crashed: symbol, culprit or frame.",
-         "Candidates are looked up by function. A rule that can be true without any would have to be tried on "
-         "every crash, "
-         "and would speak on most.", "signature: {kind: null-deref}",
+         "Add the function that crashed: symbol, culprit or frame; or what the kernel panicked for: panic.",
+         "Candidates are looked up by function, by the first words of a panic, by the culprit's module, and by the "
+         "kinds that tell what happened by themselves (mce, oom, sysrq). A rule that can be true without any of these "
+         "would have to be tried on every crash, and would speak on most.", "signature: {kind: null-deref}",
          "signature: {all: [{kind: null-deref}, {symbol: xennet_poll}]}"),
-    Code("generic-only", ERROR, "the signature names helper functions only",
+    Code("generic-only", ERROR, "the signature names helper functions only, or no function",
          "Add the function that called the helper: culprit or frame.",
          "memcpy, _raw_spin_lock or net_rx_action stand in the traces of thousands of different bugs "
-         "(kb/frames.yaml lists such helpers).", "symbol: memcpy", "all: [{symbol: memcpy}, {culprit: foo_rx}]"),
+         "(kb/frames.yaml lists such helpers), and a module has many bugs. Rules of class not-a-kernel-bug may do with "
+         "a module or a helper: what blames them is not a bug of one function.",
+         "symbol: memcpy", "all: [{symbol: memcpy}, {culprit: foo_rx}]"),
     Code("noisy", ERROR, "the rule speaks on an unrelated crash",
          "Add the condition that tells your bug from the crash named.",
          "Every rule is run over a corpus of crashes in drivers that do not exist; it must stay silent on all."),

@@ -112,10 +112,12 @@ def _selectivity(rule: Rule, node: Mapping, tables: Tables, problems: Problems) 
     kinds = _kinds(rule.signature)
 
     def useful(fact: str, value: str) -> bool:
-        return fact not in _FUNCTIONS or not _is_helper(value, kinds, tables.helpers)
+        if fact in _FUNCTIONS:
+            return not _is_helper(value, kinds, tables.helpers)
+        return fact == "panic"  # a module or a kind has many bugs
 
     if not is_indexable(rule.signature, _SELECTIVE, useful):
-        message = "the functions named are helpers that stand in many traces; name the one that called them"
+        message = "it can be true by helpers, a module or a kind alone; name the function that called the helper"
         problems.add(node.get("signature") or node, "generic-only", message)
 
 
