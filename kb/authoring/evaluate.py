@@ -101,7 +101,7 @@ def _measure(record: Record, rule: MinedRule, knowledge: KnowledgeBase, found: E
     diagnosis = _diagnosis(knowledge, kernel, (event,))
     if not _count(diagnosis, rule, found.own, found.offenders):
         found.missed.append(rule.id)
-    others = [f for f in diagnosis.findings if f.rule.id != rule.id and f.rule.id not in rule.related]
+    others = [f for f in diagnosis.findings if not _same(f.rule, rule)]
     found.strangers += any(_would_answer(f) for f in others)
     if can_paraphrase(event):
         reading = read_log(paraphrase(event, release, rule.id).encode())
