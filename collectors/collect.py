@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
+from kbmatch.collectors.containers.identify import identify as identify_dump
 from kbmatch.collectors.containers.source import ByteSource, SourceStream
 from kbmatch.collectors.identify import HEAD_BYTES, describe_binary, identify
 from kbmatch.engine.errors import InputError, KbmatchError, NotACrashFile, UnreadableInput, UnsupportedFormat
@@ -147,12 +148,18 @@ def _collect_records(records: Sequence[Path], options: CollectOptions) -> Incide
     return Incident(source, log.kernel, log.machine, log.events, notes=_notes_of(log, bool(data.strip())))
 
 
+FIRST_BYTES = 4096
+"""Enough to know a dump; what is none is judged by HEAD_BYTES."""
+
+
 def _collect_file(name: str, probes: ProbeSource, options: CollectOptions) -> Incident:
     from kbmatch.collectors.containers.opening import open_source
 
     source, problems = open_source(name, options.max_unpacked, options.progress)
     try:
-        head = source.read(0, HEAD_BYTES)
+        head = source.read(0, FIRST_BYTES)
+        if identify_dump(head, source.size) is None:
+            head += source.read(len(head), HEAD_BYTES - len(head))
         format_ = identify(head, source.size)
         if format_ in TEXTS:
             found = _read_text(source, name, format_, probes, options)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 
 from kbmatch.collectors.memory.memory import Memory
@@ -24,6 +25,10 @@ _TOKENS = 256
 _CHUNK = 1 << 18
 # The last block of names ends nobody knows where: 256 names are shorter.
 _BLOCK = 1 << 14
+# Names and values are read a piece at a time: a search needs few of them, and each may cost a compressed page.
+_NAMES_PIECE, _VALUES_PIECE = 512, 64
+# Steps of a bisection whose names are looked at to see that they ascend: 7 names in order are no chance.
+_SAMPLED = 3
 _WIDE, _PLAIN, _PER_CPU = range(3)
 _TEXT_TYPES = frozenset("tTwW")
 
@@ -44,11 +49,12 @@ class Kallsyms:
         self._tokens = self._read_tokens()
         self._base = 0
         self._form = _WIDE
-        self._values = self._read_values()
+        self._values: dict[int, tuple[int, ...]] = {}
+        self._find_form()
         self._names: list[bytes] | None = None
         self._markers: tuple[int, ...] | None = None
         self._numbers: int | None = None
-        self._blocks: dict[int, bytes] = {}
+        self._blocks: dict[int, bytearray] = {}
         self._ranked: dict[int, bytes] = {}
         self._prepared = False
 
@@ -64,18 +70,32 @@ class Kallsyms:
             raise DamagedDump("kallsyms: the token table is damaged")
         return tokens
 
-    def _read_values(self) -> tuple[int, ...]:
-        memory, tables = self._memory, self._tables
-        if "kallsyms_offsets" not in tables:
-            return memory.read_u64_array(tables["kallsyms_addresses"], self.count)
-        self._base = memory.read_u64(tables["kallsyms_relative_base"])
-        offsets = struct.unpack(f"<{self.count}i", memory.read(tables["kallsyms_offsets"], 4 * self.count))
-        self._form = _PER_CPU if offsets[-1] < 0 else _PLAIN
-        return offsets
+    def _find_form(self) -> None:
+        """Wide values, or offsets to a base: of the last symbol only per-CPU kernels have a negative one."""
+        if "kallsyms_offsets" in self._tables:
+            self._base = self._memory.read_u64(self._tables["kallsyms_relative_base"])
+            self._form = _PLAIN
+            self._form = _PER_CPU if self._value(self.count - 1) < 0 else _PLAIN
+        else:
+            self._value(self.count - 1)
+
+    def _value(self, number: int) -> int:
+        piece, at = divmod(number, _VALUES_PIECE)
+        values = self._values.get(piece)
+        if values is None:
+            first = piece * _VALUES_PIECE
+            count = min(_VALUES_PIECE, self.count - first)
+            if self._form == _WIDE:
+                values = self._memory.read_u64_array(self._tables["kallsyms_addresses"] + 8 * first, count)
+            else:
+                data = self._memory.read(self._tables["kallsyms_offsets"] + 4 * first, 4 * count)
+                values = struct.unpack(f"<{count}i", data)
+            self._values[piece] = values
+        return values[at]
 
     def _address(self, number: int) -> int:
-        """The address of one symbol: computed when asked for, there are 100,000 of them."""
-        value = self._values[number]
+        """The address of one symbol: read and computed when asked for, there are 100,000 of them."""
+        value = self._value(number)
         if self._form == _PER_CPU:
             return self._base - 1 - value if value < 0 else value
         return self._base + (value & 0xFFFFFFFF) if self._form == _PLAIN else value
@@ -119,19 +139,35 @@ class Kallsyms:
         """The compressed name of one symbol: by the markers where they were found, else by reading all names."""
         if self._markers is None:
             return self._compressed()[number]
-        data = self._blocks.get(number >> 8)
-        if data is None:
-            data = self._blocks[number >> 8] = self._block_data(number >> 8)
         # a search touches one name of a block: hopping to it is a tenth of the work of cutting out all 256
         position = 0
         for _ in range(number & 0xFF):
-            length = data[position]
-            position += 1 + length if length < 0x80 else 2 + (length & 0x7F | data[position + 1] << 7)
+            length, position = self._length(number >> 8, position)
+            position += length
+        length, position = self._length(number >> 8, position)
+        return bytes(self._block_to(number >> 8, position + length)[position : position + length])
+
+    def _length(self, block: int, position: int) -> tuple[int, int]:
+        """The length of the name whose length stands at `position` of the block, and where its tokens begin."""
+        data = self._blocks.get(block, b"")
+        if position + 2 > len(data):
+            data = self._block_to(block, position + 2)
         length = data[position]
         if length < 0x80:
-            return data[position + 1 : position + 1 + length]
-        length = length & 0x7F | data[position + 1] << 7
-        return data[position + 2 : position + 2 + length]
+            return length, position + 1
+        return length & 0x7F | data[position + 1] << 7, position + 2
+
+    def _block_to(self, number: int, end: int) -> bytearray:
+        """The block, as far as it was read, but at least to `end` where it is that long."""
+        data = self._blocks.setdefault(number, bytearray())
+        markers = self._markers or (0,)
+        limit = markers[number + 1] - markers[number] if number + 1 < len(markers) else _BLOCK
+        while len(data) < min(end, limit):
+            address = self._tables["kallsyms_names"] + markers[number] + len(data)
+            # to the end of the page at most: the next one may be left out, and costs as much as this one
+            length = min(_NAMES_PIECE, limit - len(data), 4096 - address % 4096)
+            data += self._memory.read(address, length)
+        return data
 
     def _block_data(self, number: int) -> bytes:
         markers = self._markers or (0,)
@@ -192,8 +228,7 @@ class Kallsyms:
                 return
             self._numbers = numbers
             if numbers is not None:
-                step = max(1, self.count // 32)
-                sample = [self._by_name(n) for n in range(0, self.count, step)]
+                sample = [self._by_name(rank) for rank in _first_ranks(0, self.count, _SAMPLED)]
                 if any(low > high for low, high in pairwise(sample)):
                     self._numbers = None
         except (MemoryUnavailable, IndexError):
@@ -214,6 +249,7 @@ class Kallsyms:
         return name
 
     def _search_sorted(self, name: bytes) -> int | None:
+        """The number of the symbol of that name. Guessing ranks by letters took more steps: 25, not 17."""
         low, high = 0, self.count
         while low < high:
             middle = (low + high) // 2
@@ -251,16 +287,24 @@ class Kallsyms:
             except (MemoryUnavailable, IndexError):
                 self._numbers = None
             else:
-                return {name: self._address(n) for name, n in numbers.items() if n is not None}
+                return self._addresses({name: n for name, n in numbers.items() if n is not None})
         tokens = self._tokens
         names = {name.encode(): name for name in wanted}
         found: dict[str, int] = {}
         for number, raw in enumerate(self._compressed()):
             name = b"".join([tokens[c] for c in raw])[1:]
             if name in names:
-                found.setdefault(names[name], self._address(number))
+                found.setdefault(names[name], number)
                 if len(found) == len(names):
                     break
+        return self._addresses(found)
+
+    def _addresses(self, numbers: dict[str, int]) -> dict[str, int]:
+        """The addresses of symbols by number, without those whose page the dump left out."""
+        found: dict[str, int] = {}
+        for name, number in numbers.items():
+            with suppress(MemoryUnavailable):
+                found[name] = self._address(number)
         return found
 
     def lookup(self, address: int, *, data: bool = False) -> tuple[str, int, int] | None:
@@ -268,27 +312,36 @@ class Kallsyms:
 
         As the kernel does, the size reaches to the next different address. With `data`, variables count too.
         """
-        index = bisect_right(range(self.count), address, key=self._address) - 1
-        if index < 0:
-            return None
-        start = self._address(index)
-        after = index + 1
-        while after < self.count and self._address(after) == start:
-            after += 1
-        if after >= self.count:
-            return None
-        # Of aliases the first is the one that the kernel prints.
-        while index > 0 and self._address(index - 1) == start:
-            index -= 1
-        if not self._prepared:
-            self._prepare()
         try:
+            index = bisect_right(range(self.count), address, key=self._address) - 1
+            if index < 0:
+                return None
+            start = self._address(index)
+            after = index + 1
+            while after < self.count and self._address(after) == start:
+                after += 1
+            if after >= self.count:
+                return None
+            # Of aliases the first is the one that the kernel prints.
+            while index > 0 and self._address(index - 1) == start:
+                index -= 1
+            if not self._prepared:
+                self._prepare()
             name = self._expand(self._raw(index))
+            size = self._address(after) - start
         except (MemoryUnavailable, IndexError):
             return None
         if name[:1] not in _TEXT_TYPES and not data:
             return None
-        return name[1:], address - start, self._address(after) - start
+        return name[1:], address - start, size
+
+
+def _first_ranks(low: int, high: int, depth: int) -> list[int]:
+    """The ranks that the first `depth` steps of any bisection may look at, ascending: they are read once for all."""
+    if depth == 0 or low >= high:
+        return []
+    middle = (low + high) // 2
+    return [*_first_ranks(low, middle, depth - 1), middle, *_first_ranks(middle + 1, high, depth - 1)]
 
 
 NAMES = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index")
