@@ -64,7 +64,8 @@ class Layer:
     def damaged(self, why: str) -> KnowledgeError:
         """The error for a file that does not hold what it should."""
         remedy = REBUILD_CARRIED if self.carried else "make it anew: kbmatch kb build"
-        return KnowledgeError([Diagnostic(str(self.file or "memory"), 1, 1, "damaged", f"{why}; {remedy}")])
+        place = "memory" if self.file is None else str(self.file)
+        return KnowledgeError([Diagnostic(place, 1, 1, "damaged", f"{why}; {remedy}")])
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """What a query gives."""
