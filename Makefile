@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 # Bytecode now, since some machines forbid Python to write it on import, and then every start compiles all modules.
 COMPILE = $(BIN)/python -m compileall -q cli collectors engine kb
+BENCH_OUTPUT ?= bench/results
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint types unit bench docs clean
@@ -12,7 +13,7 @@ help:
 	@echo "make demo   set up .venv and diagnose the founding case in examples/"
 	@echo "make test   set up .venv, then lint, types and all tests"
 	@echo "make lint | types | unit   one part of it"
-	@echo "make bench  kbmatch against makedumpfile, crash and drgn on the same dump"
+	@echo "make bench  cold start, growth with the rules, dumps against crash and drgn: tables in bench/results"
 	@echo "make docs   generated pages: reference, index of curated rules, docs/catalogue.html (searchable, all rules)"
 	@echo "make clean  remove .venv and caches"
 
@@ -52,10 +53,7 @@ unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python bench/make_vmcore.py build/bench
-	$(BIN)/python bench/compare_dump_readers.py build/bench/vmcore.elf
-	$(BIN)/python bench/scale_rules.py
-	$(BIN)/python bench/scan_logs.py
+	$(BIN)/python bench/run_all.py --output $(BENCH_OUTPUT)
 
 docs: $(VENV)/.installed
 	$(BIN)/kbmatch rule schema kb/schema --docs docs

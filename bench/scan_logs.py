@@ -1,34 +1,39 @@
-#!/usr/bin/env python3
-"""Scanning throughput of console archives against grep with the very triggers, and logs read a second.
+"""Scanning throughput of console archives against grep with the very triggers.
 
-usage: scan_logs.py [--megabytes N] [--logs FOLDER]
+usage: python bench/scan_logs.py [--megabytes N] [--rounds N] [--json FILE]
 
-Writes an archive of quiet console lines with a crash here and there to a temporary file, reads it once with
-`LC_ALL=C grep -c -F -f TRIGGERS` and once with scan_stream (best of three each), and prints both speeds and their
-ratio. Exit status 1 if kbmatch is slower than half of grep.
+Writes an archive of quiet console lines with a crash here and there to a temporary file, and reads it in turn with
+`LC_ALL=C grep -c -F -f TRIGGERS` and with scan_stream, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from installed import add_installed, installed
+from measure import Measured, alternate, number
+from section import Bar, Section, run_alone
+from surroundings import ROOT
+
 sys.path[:0] = [str(ROOT / ".dev"), str(ROOT / "tests")]
 
-from corpus import sample_crash  # noqa: E402
-from kbmatch.collectors.logs.console import read_log, scan_stream  # noqa: E402
-from kbmatch.collectors.logs.triggers import TRIGGERS  # noqa: E402
+SHARE = 0.5
+SCAN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kbmatch.collectors.logs.console import scan_stream
+with open(sys.argv[2], "rb") as file:
+    assert scan_stream(file).events
+"""
 
 
 def archive(path: Path, megabytes: int) -> int:
+    """Write the archive; its size in bytes."""
+    from corpus import sample_crash
+
     quiet = "".join(
         f"[{i:5d}.{i % 1000:06d}] usb 1-1: new high-speed USB device number {i} using xhci_hcd\n"
         f"[{i:5d}.{i % 1000:06d}] systemd[1]: Started Session {i} of user root.\n"
@@ -43,44 +48,37 @@ def archive(path: Path, megabytes: int) -> int:
     return size
 
 
-def best(run: Callable[[], object]) -> float:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--megabytes", type=int, default=256)
-    parser.add_argument("--logs", type=Path, help="a folder of *.log: how many are read a second")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    parser.add_argument("--rounds", type=int, default=5)
+    add_installed(parser)
+
+
+def measure(options: argparse.Namespace) -> Section:
+    """Both in turn on the same archive."""
+    from kbmatch.collectors.logs.triggers import TRIGGERS
+
+    with tempfile.TemporaryDirectory() as folder, installed(options) as base:
         log, triggers = Path(folder, "archive.log"), Path(folder, "triggers")
-        size = archive(log, arguments.megabytes)
+        size = archive(log, options.megabytes)
         triggers.write_bytes(b"\n".join(TRIGGERS) + b"\n")
-        command = ["grep", "-c", "-F", "-f", str(triggers), str(log)]
-        environment = {**os.environ, "LC_ALL": "C"}
         # not to /dev/null: grep stops at the first match there
-        grep = best(lambda: subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False))
-
-        def scan() -> None:
-            with log.open("rb") as file:
-                assert scan_stream(file).events
-
-        ours = best(scan)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"grep     {size / grep / 1e6:8.0f} MB/s")
-    print(f"kbmatch  {size / ours / 1e6:8.0f} MB/s   peak memory {peak:.0f} MiB for an archive of {size >> 20} MiB")
-    print(f"ratio    {grep / ours:8.2f}   (at least 0.5)")
-    if arguments.logs:
-        logs = [path.read_bytes() for path in sorted(arguments.logs.glob("*.log"))]
-        seconds = best(lambda: [read_log(data) for data in logs])
-        print(f"logs     {len(logs) / seconds:8.0f} a second, {sum(map(len, logs)) / len(logs) / 1024:.1f} KiB each")
-    return 0 if grep / ours >= 0.5 else 1
+        grep = Measured(
+            "grep -c -F", ["sh", "-c", f"grep -c -F -f {triggers} {log} | cat"], environment={"LC_ALL": "C"}
+        )
+        ours = Measured("kbmatch", [sys.executable, "-c", SCAN, str(base), str(log)])
+        alternate([grep, ours], options.rounds)
+    section = Section(
+        f"An archive of {size >> 20} MiB, {options.rounds} rounds",
+        ["command", "MB/s", "wall s", "CPU / grep", "wall / grep", "peak MiB"],
+    )
+    for c in (grep, ours):
+        cells = [c.name, number(size / c.median_wall / 1e6), number(c.median_wall), c.cpu_ratio(grep).shown()]
+        section.rows.append([*cells, c.wall_ratio(grep).shown(), number(c.median_peak)])
+        section.figures[c.name] = c.figures()
+    section.bars = [Bar("an archive: share of grep's speed", 1 / ours.wall_ratio(grep).median, SHARE, True)]
+    return section
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(__doc__, measure, add_options))
