@@ -12,7 +12,6 @@ from kbmatch.cli.main import main
 from kbmatch.engine.condition import Leaf, leaves
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, Source
-from kbmatch.engine.matching import match
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Frame, Signature
 from kbmatch.kb.store.knowledge import KnowledgeBase
@@ -178,8 +177,14 @@ def test_a_kernel_bug_that_fits_stays_the_question_beneath_a_setting(
     event = Signature(
         kind, text[0], fatal=True, symbol="acme_wait", text=text, trace=(Frame("acme_wait", "acme_wait"),)
     )
-    incident = Incident(Source("x", "console", 0), Kernel(release="5.14.0-acme"), Machine(), (event,), log=LogText(b""))
-    found = diagnose(match(incident, knowledge).incident, Two(knowledge, _bug()), knowledge.products)
+    incident = Incident(
+        Source("x", "console", 0),
+        knowledge.products.identify(Kernel(release="5.14.0-acme")),
+        Machine(),
+        (event,),
+        log=LogText(b""),
+    )
+    found = diagnose(incident, Two(knowledge, _bug()), knowledge.products)
     assert [f.verdict.value for f in found.findings][:2] == ["possible", "not-a-kernel-bug"]
     assert found.outcome == outcome
 
