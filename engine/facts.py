@@ -158,8 +158,10 @@ def _panics(event: Signature) -> Value:
 def _culprit_taint(event: Signature) -> Value:
     """The letters of the culprit's module; unknown where they are not printed, none for the kernel proper."""
     module = event.culprit.module if event.culprit else None
-    if module is None or event.module_taints is None:
-        return () if module == "" else None
+    if module == "":
+        return ()
+    if module is None or event.module_taints is None or module not in (event.modules or ()):
+        return None  # the list is cut, or was not printed
     return tuple(event.module_taints.get(module, ""))
 
 
