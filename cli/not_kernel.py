@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kbmatch.engine.facts import FACTS, Scene
 from kbmatch.engine.finding import Diagnosis, Finding
+from kbmatch.engine.logic import Truth
 from kbmatch.engine.verdict import Verdict
 
 MAX_BUGS = 3
@@ -61,6 +62,15 @@ def bugs_beside(shown: Sequence[Finding]) -> Iterator[str]:
         named = "; ".join(f"{bug.rule.title} ({bug.rule.id}, {bug.verdict.value})" for bug in bugs[:MAX_BUGS])
         more = f"; and {len(bugs) - MAX_BUGS} more" if len(bugs) > MAX_BUGS else ""
         yield f"If that does not explain it, the crash also resembles: {named}{more}."
+
+
+def excepted(own: Sequence[Finding]) -> Iterator[str]:
+    """What the crash would be, were there not an exception: a machine without memory whose kernel holds it, say."""
+    for finding in own:
+        if finding.verdict is Verdict.EXCEPTED and finding.rule.rule_class == "not-a-kernel-bug":
+            pairs = zip(finding.rule.exceptions, finding.exceptions, strict=True)
+            reasons = [item.reason for item, tree in pairs if tree.truth is Truth.TRUE]
+            yield f"It looks as if {finding.rule.title} ({finding.rule.id}), but {'; '.join(reasons)}."
 
 
 def foreign_modules(diagnosis: Diagnosis) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePath
 
-from kbmatch.cli.not_kernel import bugs_beside, foreign_modules, other_advice, setting_behind
+from kbmatch.cli.not_kernel import bugs_beside, excepted, foreign_modules, other_advice, setting_behind
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -207,7 +207,8 @@ def advice(
     if not shown:
         from kbmatch.cli.unknown import unknown_advice
 
-        return [*setting_behind(diagnosis), *foreign_modules(diagnosis), *unknown_advice(diagnosis, knowledge)]
+        first = (*excepted(own), *setting_behind(diagnosis), *foreign_modules(diagnosis))
+        return [*first, *unknown_advice(diagnosis, knowledge)]
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action

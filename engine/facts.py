@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.index_key import value_keys
 from kbmatch.engine.kinds import ACCESSES, CONTEXTS, KINDS
+from kbmatch.engine.memory_report import unreclaimable_percent
 from kbmatch.engine.register_facts import PREFIX, REGISTERS
 from kbmatch.engine.signature import HungTask, Signature
 from kbmatch.engine.values import dataclass
@@ -291,6 +292,10 @@ _FACTS = (
     ),
     Fact("task-count", "integer", "How many blocked tasks the event lists.", _event(_task_count), "tasks"),
     Fact("event-count", "integer", "How many events of the log are of this kind in this function.", _event_count),
+    Fact(
+        "unreclaimable-percent", "integer", "How much of all memory the kernel's slab holds for good.",
+        _event(lambda e: unreclaimable_percent(e.text or ())),
+    ),
     Fact("recursion", "integer", "How often one function stands in the trace.", _event(_recursion), "trace"),
 )  # fmt: skip
 

@@ -109,6 +109,17 @@ def test_the_module_and_whom_to_ask_are_named(core: Any) -> None:
     assert "Ask NVIDIA" in text
 
 
+def test_memory_that_the_kernel_itself_holds_is_no_matter_of_configuration(core: Any) -> None:
+    report = "[ 9.010000]  slab_reclaimable:12040 slab_unreclaimable:1500000\n[ 9.020000] 4194304 pages RAM\n"
+    log = OOM.format(end="Out of memory: Killed process 7 (acmed) total-vm:1kB")
+    head, _, tail = log.rpartition("[ 9.1")
+    text = core(head + report + "[ 9.1" + tail)[1]
+    assert text.startswith("NOT KNOWN")
+    flat = " ".join(text.split())
+    assert "(oom-system), but the kernel's own slab holds much of the memory, which is a leak" in flat
+    assert "kbmatch escalate" in text
+
+
 def test_a_module_from_outside_that_only_stands_in_the_trace_is_named(core: Any) -> None:
     log = OOPS.format(where="acme_core+0x79/0x940", modules="redirfs(OE) xfs").replace(
         "vfs_read+0x9d/0x190", "redirfs_read+0x9d/0x190 [redirfs]"

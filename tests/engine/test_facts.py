@@ -56,3 +56,18 @@ def test_without_the_module_list_nobody_knows_where_the_module_is_from() -> None
     event = the_event(b"\n".join(line for line in OOPS.splitlines() if b"linked in" not in line))
     assert event.culprit == Culprit("acme_rx", "acme")
     assert value("culprit-module-taint", event) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "percent"),
+    [
+        ([" slab_reclaimable:1 slab_unreclaimable:1500", "Node 0 slab_unreclaimable:9kB", "4000 pages RAM"], 37),
+        (["Node 0 DMA slab_unreclaimable:1500kB", "4000 pages RAM"], None),
+        (["slab_unreclaimable:1500"], None),
+        (["slab_unreclaimable:1500", "0 pages RAM"], None),
+        (["slab_unreclaimable:9000", "4000 pages RAM"], 100),
+        ([], None),
+    ],
+)
+def test_how_much_memory_the_kernels_slab_holds(lines: list[str], percent: int | None) -> None:
+    assert value("unreclaimable-percent", Signature("oom", "x", text=tuple(lines))) == percent
