@@ -53,7 +53,7 @@ unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n auto
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python bench/run_all.py --output $(BENCH_OUTPUT)
+	$(BIN)/python bench/run_all.py --output $(BENCH_OUTPUT) $(if $(BENCH_DOCS),--docs $(BENCH_DOCS))
 
 docs: $(VENV)/.installed
 	$(BIN)/kbmatch rule schema kb/schema --docs docs

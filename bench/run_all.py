@@ -1,6 +1,6 @@
 """Everything that `make bench` measures, as one page of tables and one JSON file.
 
-usage: python bench/run_all.py [--output FOLDER] [--quick] [--only NAME,...]
+usage: python bench/run_all.py [--output FOLDER] [--docs FILE] [--quick] [--only NAME,...]
 
 Writes FOLDER/bench.md and FOLDER/bench.json (default: bench/results, which git ignores). kbmatch is installed once, as
 from a wheel, and that is what all parts measure. A whole vmcore is made in QEMU (once; kept in build/bench), drgn comes
@@ -32,6 +32,7 @@ from surroundings import ROOT, compile_bytecode, surroundings
 RESULTS = ROOT / "bench/results"
 BUILD = ROOT / "build/bench"
 SHARED = ROOT.parent / "shared"
+MARK = "<!-- What follows is written by `make bench BENCH_DOCS=docs/performance.md`. -->"
 
 Part = tuple[str, Callable[[argparse.Namespace], Section], Callable[[argparse.ArgumentParser], None]]
 PARTS: tuple[Part, ...] = (
@@ -56,7 +57,7 @@ def words_of(name: str, quick: bool, folder: Path) -> list[str]:
         dumps = small_dumps(folder) if quick else whole_dumps()
         more = ["--rounds", "1"] if quick else ["--drgn-venv", str(BUILD / "drgn")]
         return [*map(str, dumps), *(more if name == "dumps" else [])] + (
-            [] if quick or name == "dumps" else list(map(str, bytes_read.VMCORES))
+            [] if quick or name == "dumps" else [str(path) for path in bytes_read.VMCORES if path not in dumps]
         )
     if quick and name == "logs":
         return [*QUICK[name], str(small_logs(folder))]
@@ -102,6 +103,7 @@ def run_part(part: Part, words: Sequence[str], base: Path) -> Section:
 
 def page(found: dict[str, str], sections: Sequence[Section], quick: bool) -> Iterator[str]:
     """The page, ready for docs/performance.md."""
+    yield "## Figures\n"
     yield f"Measured {found['date']}; both sides in the same run, alternating; medians, quartiles in parentheses."
     if quick:
         yield "\n**A quick run, to see that everything runs: its figures mean nothing.**"
@@ -117,6 +119,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--docs", type=Path, help="put the page into this document, in the place of the last one")
     parser.add_argument("--only", help=f"some parts of {', '.join(name for name, _, _ in PARTS)}")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else [name for name, _, _ in PARTS]
@@ -142,6 +145,9 @@ def main() -> int:
         "quick": options.quick, "surroundings": found, "parts": {key: part.plain() for key, part in sections.items()}
     }  # fmt: skip
     (options.output / "bench.json").write_text(json.dumps(plain, indent=1) + "\n")
+    if options.docs:
+        before, mark, _ = options.docs.read_text().partition(MARK)
+        options.docs.write_text(f"{before}{mark}\n\n{text}")
     print(text)
     print(f"written: {options.output}/bench.md, {options.output}/bench.json", file=sys.stderr)
     return 0

@@ -39,7 +39,7 @@ def surroundings() -> dict[str, str]:
     }
     for name, command in (
         ("crash", ["crash", "--version"]),
-        ("makedumpfile", ["makedumpfile", "--version"]),
+        ("makedumpfile", ["makedumpfile", "-v"]),
         ("grep", ["grep", "--version"]),
         ("qemu", ["qemu-system-x86_64", "--version"]),
     ):
