@@ -20,6 +20,9 @@ from kbmatch.engine.values import dataclass
 ORDER_OPERATORS: tuple[str, ...] = ("in-order", "adjacent")
 OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask", "matches", "contains", "prefix", *ORDER_OPERATORS)
 INTEGER_OPERATORS: tuple[str, ...] = ("lt", "le", "gt", "ge", "mask")
+LINE_FACTS: tuple[str, ...] = ("text", "log")
+MAX_LINES = 3
+"""Lines of a log that an explanation keeps, of those that fit."""
 TEXT_OPERATORS: tuple[str, ...] = ("matches", "contains", "prefix")
 
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
@@ -53,7 +56,7 @@ def show(value: Observed, hexadecimal: bool = False) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, tuple):
-        return ", ".join(show(item, hexadecimal) for item in value)
+        return ", ".join(show(item, hexadecimal) for item in value) or "none"
     if isinstance(value, int):
         return f"0x{value:x}" if hexadecimal or value >= 0x10000 else str(value)
     return value or "the kernel proper"
@@ -126,7 +129,10 @@ class Leaf:
         elif isinstance(observed, tuple):
             fitting = tuple(value for value in observed if self.accepts(value))
             truth = Truth.of(bool(fitting))
-            observed = fitting or observed
+            if self.fact in LINE_FACTS:  # a log may have a million
+                observed = fitting[:MAX_LINES] or f"none of {len(observed)} lines"
+            else:
+                observed = fitting or observed
         else:
             truth = Truth.of(self.accepts(observed))
         return Explanation(truth, self.label(), self.fact, observed, reading.source, reading.why)

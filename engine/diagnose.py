@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
-from kbmatch.engine.condition import Reading
+from kbmatch.engine.condition import LINE_FACTS, Reading
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.face import Face
 from kbmatch.engine.facts import FACTS, Scene, in_order, selective_values
@@ -156,16 +156,13 @@ def _evidence(trees: Iterable[Explanation], scene: Scene) -> tuple[Evidence, ...
             if leaf.truth is not Truth.TRUE or leaf.fact is None:
                 continue
             value, source = leaf.observed, leaf.source
-            if leaf.fact in _LINES and isinstance(value, tuple) and value:
+            if leaf.fact in LINE_FACTS and isinstance(value, tuple) and value:
                 value = value[0]
                 source = _place(str(value), scene)
                 found.setdefault((leaf.fact, value), Evidence(leaf.fact, value, source))
             else:
                 found.setdefault(leaf.fact, Evidence(leaf.fact, value, source))
     return tuple(found.values())
-
-
-_LINES = ("text", "log")
 
 
 def _place(text: str, scene: Scene) -> str | None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbmatch.engine.condition import Combination, Condition, Leaf, Reading, index_entries, is_indexable
+from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.logic import Truth
 
 SELECTIVE = frozenset({"symbol", "frame"})
@@ -93,3 +94,15 @@ def test_an_indexable_condition_is_never_true_without_one_of_its_entries(
     if is_indexable(condition, SELECTIVE) and judge(condition, **facts) is Truth.TRUE:
         present = {(name, value) for name, value in facts.items() if value is not None}
         assert present & index_entries(condition, SELECTIVE)
+
+
+def test_an_explanation_keeps_few_lines_of_a_log() -> None:
+    lines = tuple(f"I/O error, dev sd{number}" for number in range(1000))
+    found = judge_tree(Leaf("log", "contains", ("I/O error",)), lines)
+    assert (found.truth, found.observed) == (Truth.TRUE, lines[:3])
+    found = judge_tree(Leaf("text", "contains", ("nothing such",)), lines)
+    assert (found.truth, found.observed) == (Truth.FALSE, "none of 1000 lines")
+
+
+def judge_tree(condition: Condition, value: tuple[str, ...]) -> Explanation:
+    return condition.judge(lambda _: Reading(value))
