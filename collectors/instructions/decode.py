@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Instruction
 
+if TYPE_CHECKING:
+    from kbmatch.collectors.instructions.capstone_library import Decoded
+
 _MASK = (1 << 64) - 1
 _X86_MARK = lazy(r"<([0-9a-f]{2})>((?: [0-9a-f]{2}){0,15})")
+_NO_ACCESS = ("lea", "nop", "nopw", "nopl")
 _ARM64_MARK = lazy(r"\(([0-9a-f]{8})\)")
 
 
@@ -54,12 +58,56 @@ def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], addr
     raw = faulting_bytes(code, arch)
     if not raw:
         return None
+    if arch != "arm64":
+        from kbmatch.collectors.instructions.capstone_library import open_library
+
+        library = open_library(64 if arch == "x86_64" else 32)
+        if library is not None:
+            decoded = library.decode(raw)
+            return None if decoded is None else _judge_x86(decoded, arch, registers, address)
+    return _decode_by_module(raw, arch, registers, address)
+
+
+def _decode_by_module(
+    raw: bytes, arch: str, registers: Mapping[str, int | None], address: int | None
+) -> Instruction | None:
+    """The same by capstone's Python module, which knows all that there is to know of an operand."""
     insn = next(iter(_disassembler(arch).disasm(raw, 0, 1)), None)
     if insn is None:
         return None
     text = f"{insn.mnemonic} {_operands(insn)}".strip()
+    accesses = _memory_operands(insn, arch, registers)
+    return _judge(text, str(insn.mnemonic), accesses, arch, registers, address)
+
+
+_Access = tuple[str | None, int, int | None]
+"""Base register, displacement, effective address or None."""
+
+
+def _judge_x86(
+    decoded: Decoded, arch: str, registers: Mapping[str, int | None], address: int | None
+) -> Instruction | None:
+    operands = decoded.operands
+    if _is_number(operands) and decoded.is_branch:
+        operands = _relative(int(operands, 16))
+    accesses = [
+        _access(item.segment, item.base, item.index, item.scale, item.displacement, arch, registers)
+        for item in (() if decoded.mnemonic in _NO_ACCESS else decoded.memory)
+    ]
+    return _judge(f"{decoded.mnemonic} {operands}".strip(), decoded.mnemonic, accesses, arch, registers, address)
+
+
+def _judge(
+    text: str,
+    mnemonic: str,
+    accesses: list[_Access],
+    arch: str,
+    registers: Mapping[str, int | None],
+    address: int | None,
+) -> Instruction:
+    """The instruction with the operand that explains the address, else the first one."""
     best: Instruction | None = None
-    for base, displacement, effective in _memory_operands(insn, arch, registers):
+    for base, displacement, effective in accesses:
         explains = None
         if effective is not None and address is not None:
             width = 0xFFFFFFFF if arch == "i386" else _MASK
@@ -68,7 +116,7 @@ def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], addr
         if explains:
             return found
         best = best or found
-    return _pushed(insn, text, arch, registers, address) or best or Instruction(text)
+    return _pushed(mnemonic, text, arch, registers, address) or best or Instruction(text)
 
 
 def _operands(insn: Any) -> str:
@@ -76,19 +124,27 @@ def _operands(insn: Any) -> str:
     import capstone
 
     operands = str(insn.op_str)
-    if operands.startswith("0x") and any(insn.group(g) for g in (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL)):
-        target = int(operands, 16)
-        return f".{target - (1 << 64) if target >> 63 else target:+#x}"
+    if _is_number(operands) and any(insn.group(g) for g in (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL)):
+        return _relative(int(operands, 16))
     return operands
 
 
+def _is_number(operands: str) -> bool:
+    """Whether there is one operand, a number; a far call of 32 bits has two."""
+    return operands.startswith("0x") and operands[2:].isalnum()
+
+
+def _relative(target: int) -> str:
+    return f".{target - (1 << 64) if target >> 63 else target:+#x}"
+
+
 def _pushed(
-    insn: Any, text: str, arch: str, registers: Mapping[str, int | None], address: int | None
+    mnemonic: str, text: str, arch: str, registers: Mapping[str, int | None], address: int | None
 ) -> Instruction | None:
     """A push or call whose stack slot is the faulting address: the stack ran out."""
     name, width = {"x86_64": ("rsp", 8), "i386": ("esp", 4)}.get(arch, ("", 0))
     stack = registers.get(name)
-    if stack is None or address is None or not str(insn.mnemonic).startswith(("push", "call")):
+    if stack is None or address is None or not mnemonic.startswith(("push", "call")):
         return None
     return Instruction(text, name, -width, True) if (stack - width) & _MASK == address else None
 
@@ -100,29 +156,39 @@ def _is_memory(kind: int) -> bool:
     return bool(kind == capstone.CS_OP_MEM or (capstone.CS_OP_MEM >= 0x80 and kind & capstone.CS_OP_MEM))
 
 
-def _memory_operands(
-    insn: Any, arch: str, registers: Mapping[str, int | None]
-) -> list[tuple[str | None, int, int | None]]:
-    """(base register, displacement, effective address or None) of each memory operand, lea and prefetch left out."""
-    if insn.mnemonic in ("lea", "nop", "nopw", "nopl"):
+def _memory_operands(insn: Any, arch: str, registers: Mapping[str, int | None]) -> list[_Access]:
+    """What each memory operand accesses, lea and prefetch left out."""
+    if insn.mnemonic in _NO_ACCESS:
         return []
-    found: list[tuple[str | None, int, int | None]] = []
+    found: list[_Access] = []
     for operand in insn.operands:
         if not _is_memory(operand.type):
             continue
         memory = operand.mem
         base = insn.reg_name(memory.base) if memory.base else None
         index = insn.reg_name(memory.index) if memory.index else None
+        segment = insn.reg_name(memory.segment) if arch != "arm64" and memory.segment else None
         scale = getattr(memory, "scale", 1) or 1
-        if arch == "x86_64" and getattr(memory, "segment", False) and insn.reg_name(memory.segment) in ("fs", "gs"):
-            found.append((base, memory.disp, None))
-            continue
-        parts = [memory.disp]
-        known = base != "rip"
-        for name, factor in ((base, 1), (index, scale)):
-            if name and name not in ("rip", "riz", "eiz", "xzr"):
-                value = registers.get(name)
-                known = known and value is not None
-                parts.append((value or 0) * factor)
-        found.append((base, memory.disp, sum(parts) & _MASK if known else None))
+        found.append(_access(segment, base, index, scale, memory.disp, arch, registers))
     return found
+
+
+def _access(
+    segment: str | None,
+    base: str | None,
+    index: str | None,
+    scale: int,
+    displacement: int,
+    arch: str,
+    registers: Mapping[str, int | None],
+) -> _Access:
+    if arch == "x86_64" and segment in ("fs", "gs"):
+        return base, displacement, None
+    parts = [displacement]
+    known = base != "rip"
+    for name, factor in ((base, 1), (index, scale)):
+        if name and name not in ("rip", "riz", "eiz", "xzr"):
+            value = registers.get(name)
+            known = known and value is not None
+            parts.append((value or 0) * factor)
+    return base, displacement, sum(parts) & _MASK if known else None
