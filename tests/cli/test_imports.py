@@ -65,8 +65,9 @@ STDLIB = {
 
 ENGINE = {
     "affected", "code_pattern", "condition", "condition_loader", "culprit", "diagnose", "document", "errors",
-    "explanation", "face", "facts", "finding", "incident", "index_key", "kinds", "linear_regex", "logic", "matching", "memory_report", "memory_report",
-    "patterns", "products", "recommend", "register_facts", "rule", "rule_loader", "signature", "similar_loader",
+    "explanation", "face", "facts", "finding", "incident", "index_key", "kinds", "linear_regex", "logic", "matching",
+    "memory_report", "patterns", "products", "recommend", "register_facts", "rule", "rule_loader", "signature",
+    "similar_loader",
     "similarity", "state", "symbols", "ties", "values", "verdict", "version", "version_range", "versions",
     "versions.compare", "versions.dpkg", "versions.rpm", "versions.upstream",
 }  # fmt: skip
