@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--format", choices=FORMATS, default="text", help="text (default), json, md, html")
-    parser.add_argument("--all", action="store_true", help="show refuted and incomplete findings too, and all reasons")
+    parser.add_argument("--all", action="store_true", help="also list refuted, incomplete and weak findings, and all reasons")
     add_knowledge_options(parser)
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour of the text")
     add_input_options(parser)
@@ -49,6 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
         from kbmatch.engine.contract import diagnosis_to_json
 
+        if options.all:
+            from kbmatch.engine.weak import with_weak
+
+            diagnosis = with_weak(diagnosis, knowledge, knowledge.products)
         print(json.dumps(diagnosis_to_json(diagnosis, knowledge.stamp, everything=options.all), indent=2))
     else:
         from kbmatch.cli.text_report import text_report

@@ -54,7 +54,9 @@ def _lines(diagnosis: Diagnosis, knowledge: KnowledgeBase, style: Style, everyth
     yield from _section("What to do", advice(diagnosis, shown, own, knowledge), style)
     yield from _others(diagnosis, everything, style)
     if everything:
-        yield from _explanations(diagnosis, style)
+        from kbmatch.engine.weak import with_weak
+
+        yield from _explanations(with_weak(diagnosis, knowledge, knowledge.products), style)
     yield from _notes(diagnosis, style)
     yield style.dim(f"knowledge base: {knowledge.stamp.line()}")
 

@@ -49,7 +49,7 @@ _BETWEEN: Mapping[frozenset[str], float] = {
     frozenset(("memory", "overflow")): 0.5,
     frozenset(("memory", "race")): 0.5,
     frozenset(("integrity", "overflow")): 0.5,
-    frozenset(("locking", "hang")): 0.6,
+    frozenset(("locking", "hang")): 0.8,
     frozenset(("locking", "warning")): 0.5,
     frozenset(("locking", "memory")): 0.4,
     frozenset(("warning", "leak")): 0.4,
@@ -185,11 +185,11 @@ class Face:
 
     @cached_property
     def at(self) -> str | None:
-        """The file that a BUG, WARNING or UBSAN line names, without its line number."""
+        """The place that a BUG, WARNING or UBSAN line names: "fs/ext4/file.c:319", or the file alone."""
         line = self.event.source_line
         if not line or self.kind not in ("bug", "warning", "ubsan", "atomic-sleep", "invalid-opcode"):
             return None
-        match = re.search(r"(?:[\w+-]+/){1,8}[\w.+-]+\.[chS](?=:|$)", line)
+        match = re.search(r"(?:[\w+-]+/){1,8}[\w.+-]+\.[chS](?=:|$)(?::\d{1,6}(?!\d))?", line)
         return match[0] if match else None
 
 

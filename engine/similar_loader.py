@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from kbmatch.engine.document import Mapping, Mark, Node, Problems, Reader, Scalar, Sequence
 from kbmatch.engine.face import FAMILY
+from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.similarity import MAX_FRAMES, Similar
 
 SIMILAR = "similar"
-_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "magnet", "alone", "mentioned")
+_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "magnet", "alone", "mentioned", "access")
 
 
 def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
@@ -40,6 +41,7 @@ def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
         magnet=_flag(node, "magnet", problems),
         alone=_flag(node, "alone", problems),
         mentioned=reader.texts("mentioned"),
+        access=None if node.get("access") is None else reader.one_of("access", ACCESSES),
         mark=mark,
     )
 

@@ -26,6 +26,8 @@ DEPTH = 0.8
 
 _BLAMED, _STALLED, _NEAR, _TOP, _NEXT, _OVERLAP = 0.40, 0.35, 0.20, 0.15, 0.15, 0.30
 _INNER = 0.28
+_WAY, _FOLLOWED = 0.30, 3
+_OTHER_ACCESS = 0.9
 _HINT, _HINT_KINDS = 0.42, 0.5
 _WINDOW = 3
 _STALL_DEPTH = 16
@@ -42,10 +44,11 @@ class Similar:
     `weights` how
     rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which
     the crash must
-    show one. `at` is the file that a BUG or WARNING names. `magnet`: many defects crash in the blamed function.
+    show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many defects crash in the blamed function.
     `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer.
     `mentioned`: functions
-    that the fix is about, though the crash does not show them; a crash in one of them is a hint.
+    that the fix is about, though the crash does not show them; a crash in one of them is a hint. `access`: read, write or
+    exec, where the report says so.
     """
 
     kind: str
@@ -58,6 +61,7 @@ class Similar:
     magnet: bool = False
     alone: bool = False
     mentioned: tuple[str, ...] = ()
+    access: str | None = None
     mark: Mark | None = None
 
     @property
@@ -126,6 +130,8 @@ class Similar:
         depth = face.position + _WINDOW if face.event.culprit else _STALL_DEPTH
         if own and self.kind in HANGS and face.kind in HANGS and max(own) <= depth:
             return _STALLED, max(own)  # a stall catches the CPU at any depth
+        if own and self._following(face, max(own)) == _FOLLOWED and len(self.frames) >= _FOLLOWED:
+            return _WAY, max(own)  # a function further in, on the same way
         if own and (max(own) <= face.position + _WINDOW or self._following(face, max(own)) > 1):
             return _NEAR, max(own)
         for name in self.frames[:2]:
@@ -137,7 +143,7 @@ class Similar:
     def _following(self, face: Face, start: int) -> int:
         """How many of the frames follow the blamed function in order, without long gaps, until one is missing."""
         at, found = start, 0
-        for wanted in self.frames[:3]:
+        for wanted in self.frames[:_FOLLOWED]:
             position = face.next_after(at, wanted, _WINDOW)
             if position is None:
                 break
@@ -155,15 +161,17 @@ class Similar:
         return shared / total if total else 0.0
 
     def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
-        if self.at is not None and face.at is not None and self.at != face.at and self.kind == face.kind:
+        if self.at is not None and face.at is not None and self.kind == face.kind and _file(self.at) != _file(face.at):
             value *= 0.6  # another BUG or WARN of the same function or of a shared helper
         several = len(set(self.blamed) & set(face.blamed)) > 1
         if not several and not self._telling():
-            value = min(value, _LONE)
+            value = min(value, _CAPPED if self._is_told(face) or self._same_line(face, whom) else _LONE)
         if not several and not self._shares_rare(face) and sum(name in face.names for name in self._telling()) < 2:
             value = min(value, _CAPPED)  # one function alone is no answer, nor with a caller that many have
         if self.alone:
             value = min(value, _CAPPED)
+        if self.access is not None and face.event.access is not None and self.access != face.event.access:
+            value = min(value * _OTHER_ACCESS, _CAPPED)  # another instruction of the function
         if self.anchor and not self._anchored(face):
             value = min(value * 0.8, _CAPPED)
         if self.magnet and following < 2 and not (self.anchor and self._shares_rare(face)):
@@ -176,6 +184,14 @@ class Similar:
             value = min(value, _CAPPED)
         return value
 
+    def _same_line(self, face: Face, whom: float) -> bool:
+        """Whether the very line that warned is known: the same sign, though perhaps of another defect."""
+        return whom == _BLAMED and self.at is not None and ":" in self.at and self.at == face.at
+
+    def _is_told(self, face: Face) -> bool:
+        """Whether a function that the fix is about called the blamed one, though no quoted trace shows it."""
+        return any(name in face.names for name in self.mentioned)
+
     def _telling(self) -> list[str]:
         """The callers that not every third crash has."""
         weights = self.weights[1:] or (1.0,) * len(self.frames)
@@ -186,6 +202,10 @@ class Similar:
 
     def _anchored(self, face: Face) -> bool:
         return any(shows(face, anchor) for anchor in self.anchor)
+
+
+def _file(place: str) -> str:
+    return place.partition(":")[0]
 
 
 def shows(face: Face, anchor: str) -> bool:

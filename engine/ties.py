@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kbmatch.engine.affected import VersionJudgement
 from kbmatch.engine.finding import Finding
 from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict
@@ -16,6 +17,7 @@ MARGIN = 0.03
 """Scores that differ by less are equal: the order of a few frames is no evidence."""
 MAX_TIED = 3
 _LATER = 0.02
+_THIS_CYCLE = 0.2
 """Of equals, the defect that was mended soonest after the running kernel comes first: it is the likelier one
 to be met."""
 
@@ -27,9 +29,13 @@ def is_scored(finding: Finding) -> bool:
 
 def settle(findings: Sequence[Finding]) -> list[Finding]:
     """The findings in their order; scored ones that cannot answer beside better or as many equal ones are possible."""
+    findings = _without_doubles(findings)
     events = dict.fromkeys(f.event for f in findings)
     settled = {id(f): f for f in findings}
     for event in events:
+        for finding in findings:
+            if finding.event == event and finding.verdict is Verdict.POSSIBLE and is_scored(finding):
+                settled[id(finding)] = replace(finding, score=_later(finding))
         own = [f for f in findings if f.event == event and f.verdict is Verdict.LIKELY]
         scored = [f for f in own if is_scored(f)]
         if not scored:
@@ -45,17 +51,42 @@ def settle(findings: Sequence[Finding]) -> list[Finding]:
             elif len(equal) > MAX_TIED:
                 demoted = replace(finding, verdict=Verdict.POSSIBLE, tied=len(equal))
             else:
-                demoted = replace(finding, score=round(finding.score - _LATER * _lateness(finding), 4))
+                demoted = replace(finding, score=_later(finding))
             settled[id(finding)] = demoted
     return [settled[id(f)] for f in findings]
 
 
-def _lateness(finding: Finding) -> float:
+def _without_doubles(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings but for scored ones of a CVE that a written rule speaks of on the same event: it says more."""
+    told = {
+        (finding.event, alias.lower())
+        for finding in findings
+        if not is_scored(finding) and finding.verdict is not Verdict.INCOMPLETE
+        for alias in finding.rule.aliases
+    }
+    return [f for f in findings if not is_scored(f) or (f.event, f.rule.id) not in told]
+
+
+def _later(finding: Finding) -> float:
+    return round(finding.score - _LATER * lateness(finding.version), 4)
+
+
+def lateness(version: VersionJudgement) -> float:
     """How long after the running kernel the fix came, from 0 (the same release) to 1 (years, or not known)."""
-    if finding.version.fixed is None:
+    if version.fixed is None:
         return 1.0
-    running, fixed = (_release(text) for text in (finding.version.running, finding.version.fixed))
-    return min(1.0, abs(fixed - running) / 20) if running is not None and fixed is not None else 1.0
+    running, fixed = (_release(text) for text in (version.running, version.fixed))
+    if running is None or fixed is None:
+        return 1.0
+    return min(1.0, abs(fixed - running) / 20 + (_THIS_CYCLE if _in_this_cycle(version) else 0.0))
+
+
+def _in_this_cycle(version: VersionJudgement) -> bool:
+    """Whether a release candidate runs and the fix came with the release itself: most fixes are in rc1 already."""
+    running, fixed = upstream.parse(version.running or ""), upstream.parse(version.fixed or "")
+    if running is None or fixed is None or not running.is_rc:
+        return False
+    return running.branch == fixed.branch and not fixed.is_stable
 
 
 def _release(text: str | None) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.face import FAMILY, SANITIZER_KINDS, Face
 from kbmatch.engine.similarity import HANGS, MAX_FRAMES, shows
+from kbmatch.engine.traits import check_of
 from kbmatch.engine.versions import upstream
 from kbmatch.kb.authoring.mine_source import NONE, Pair, Record
 from kbmatch.kb.authoring.mine_text import Excerpt, excerpts
@@ -16,6 +17,9 @@ from kbmatch.kb.store.mined import MinedCrash, MinedRule
 MAX_CRASHES = 3
 MAX_BLAMED = 6
 MAX_MENTIONED = 6
+MAX_NAMED = 16
+MAX_FILES = 8
+MAX_SEEN = 3
 NO_CRASH = "the text quotes no crash"
 NO_FUNCTION = "no specific function: only helpers are named"
 NO_FIX = "no fixed version is published"
@@ -83,7 +87,10 @@ def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
         ranges=ranges,
         tier=tier,
         anchor=anchor,
-        mentioned=_mentioned(record, crashes, anchor, helpers),
+        mentioned=(mentioned := _mentioned(record, crashes, anchor, helpers)),
+        named=_named(record, found, crashes, mentioned, helpers),
+        files=record.files[:MAX_FILES],
+        seen=tuple(dict.fromkeys(_SEEN.findall(record.description)))[:MAX_SEEN],
         subsystem=subsystem_of(record.files),
     )
 
@@ -95,10 +102,29 @@ def _mentioned(
     shown = {name for crash in crashes for name in (*crash.blamed, *crash.frames[:2])}
     title = [name.removesuffix("()") for name in _NAME.findall(record.title) if "_" in name]
     text = [name for name in _CALLED.findall(record.description) if any(name.startswith(f"{a}_") for a in anchor)]
-    names = dict.fromkeys(name for name in (*title, *text) if name not in shown and not helpers.is_helper(name, "bug"))
+    calls = () if any(crash.frames for crash in crashes) else _PROSE_CALL.findall(record.description)
+    names = dict.fromkeys(name for name in (*title, *calls, *text) if name not in shown and not helpers.is_helper(name, "bug"))
     return tuple(names)[:MAX_MENTIONED]
 
 
+def _named(
+    record: Record,
+    found: Sequence[Excerpt],
+    crashes: Sequence[MinedCrash],
+    mentioned: Sequence[str],
+    helpers: HelperFrames,
+) -> tuple[str, ...]:
+    """Functions that lead to the rule though they never answer: deeper ones of the traces, then those of the prose."""
+    known = {name for crash in crashes for name in (*crash.blamed, *crash.frames)} | set(mentioned)
+    deeper = [name.symbol for excerpt in found[:MAX_CRASHES] for name in Face(excerpt.event).sequence]
+    prose = _PROSE_CALL.findall(f"{record.title}\n{record.description}")
+    names = dict.fromkeys(name for name in (*deeper, *prose) if name not in known and 4 <= len(name) <= 60)
+    telling = (n for n in names if not helpers.is_helper(n, crashes[0].kind) and not helpers.is_dispatcher(n))
+    return tuple(name for name in telling if not _ENTRY.fullmatch(name) and not _DISPATCHERS_END.fullmatch(name))[:MAX_NAMED]
+
+
+_PROSE_CALL = re.compile(r"\b([a-z_][a-z0-9_]{3,60})\(\)")
+_SEEN = re.compile(r"(?:Not tainted|Tainted: [A-Z ]{1,40}?) {0,12}\(?(\d{1,2}\.\d{1,3}[^\s()#]{4,80})")
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]{5,60}\b(?:\(\))?")
 _CALLED = re.compile(r"\b([a-z_]+_[a-z0-9_]{3,60})\b(?!\+0x)")
 
@@ -131,6 +157,8 @@ def _from_excerpt(record: Record, excerpt: Excerpt, helpers: HelperFrames) -> Mi
         top=event.symbol if event.symbol and event.symbol not in blamed else None,
         frames=frames,
         at=face.at,
+        access=event.access,
+        check=check_of(event.message),
     )
 
 

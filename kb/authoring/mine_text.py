@@ -45,7 +45,7 @@ _GAP = re.compile(r"^(?:\.{3,}|\[\.\.\.\]|\[\s*snip.*|<snip>|<\.\.\.>|\[skip\])$
 _PROSE_KIND = (
     (r"KASAN|use-after-free|slab-out-of-bounds|out-of-bounds (?:read|write|access)", "kasan"),
     (r"NULL[ -](?:ptr|pointer)|null-ptr-deref", "null-deref"),
-    (r"general protection", "gpf"),
+    (r"[Gg]eneral [Pp]rotection|\bGPF\b", "gpf"),
     (r"soft[ -]?lockup", "soft-lockup"),
     (r"hung task|hangs?\b|deadlock|blocked for more", "hung-task"),
     (r"paging request|page fault", "page-fault"),
@@ -71,10 +71,20 @@ def excerpts(text: str, helpers: HelperFrames) -> tuple[Excerpt, ...]:
     found = [Excerpt(event, False) for event in read_log(unquoted.encode()).events]
     if not any(_worth(e.event, helpers) >= 3 for e in found):
         found += _loose(unquoted)
+    found = [_with_told_kind(e, text) for e in found]
     whole = [replace(e, event=replace(e.event, culprit=culprit_of(e.event, helpers))) for e in found]
     whole = [e for e in whole if e.event.culprit is not None or e.event.symbol or e.event.source_line]
     order = {id(e): (not e.guessed, e.event.kind != "other", -i) for i, e in enumerate(whole)}
     return tuple(sorted(whole, key=lambda e: (min(3, _worth(e.event, helpers)), order[id(e)]), reverse=True))
+
+
+def _with_told_kind(excerpt: Excerpt, text: str) -> Excerpt:
+    """The excerpt; where its first line is left out, with the kind that the prose names."""
+    event = excerpt.event
+    if event.kind != "other" or match_head(event.message) is not None:
+        return excerpt
+    kind = _prose_kind(text)
+    return excerpt if kind == "other" else Excerpt(replace(event, kind=kind), True)
 
 
 def _worth(event: Signature, helpers: HelperFrames) -> int:

@@ -80,9 +80,14 @@ def _rule_lines(rule: MinedRule) -> list[str]:
         parts += [f"blamed: {_listed(crash.blamed)}"]
         parts += [f"frames: {_listed(crash.frames)}"] if crash.frames else []
         parts += [f"at: {_scalar(crash.at)}"] if crash.at else []
+        parts += [f"access: {crash.access}"] if crash.access else []
+        parts += [f"check: {_scalar(crash.check)}"] if crash.check else []
         lines.append(f"      - {{{', '.join(parts)}}}")
     if rule.mentioned:
         lines.append(f"    mentioned: {_listed(rule.mentioned)}")
+    for key, names in (("named", rule.named), ("files", rule.files), ("seen", rule.seen)):
+        if names:
+            lines.append(f"    {key}: {_listed(names)}")
     lines.append(f"    ranges: [{', '.join(map(_quoted, rule.ranges))}]")
     if rule.related:
         lines.append(f"    related: [{', '.join(rule.related)}]")

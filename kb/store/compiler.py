@@ -27,12 +27,14 @@ from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
 from kbmatch.kb.store.frames import BY_INITIAL
 from kbmatch.kb.store.frozen_probes import to_plain
+from kbmatch.kb.store.homes import read_homes
 from kbmatch.kb.store.initials import split_by_initial
 from kbmatch.kb.store.layouts import load_layout
-from kbmatch.kb.store.mined import expanded, read_mined
+from kbmatch.kb.store.mined import MinedRule, expanded, read_mined
 from kbmatch.kb.store.probes import load_probe
 from kbmatch.kb.store.products import table_of
 from kbmatch.kb.store.tables import FOLDERS, LAYOUT_TEXT, PROBE_TEXT, SCHEMA, WHOLE, content_digest
+from kbmatch.kb.store.traits import weighted
 from kbmatch.kb.store.yaml_reader import read_yaml
 
 _SELECTIVE = frozenset(fact.name for fact in SELECTIVE)
@@ -71,19 +73,17 @@ def compile_knowledge(
     counts: Counter[str] = Counter()
     newest = ""
     seen: dict[str, str] = {}
-    claimed: set[str] = set()
+    numbers: dict[str, int] = {}
+    quoted: list[MinedRule] = []
     advisories = read_advisories(files.advisories, problems, digest)
     curated = ((str(path), node) for path, node in _documents(files.rules, problems, digest))
-    mined = _mined(files.mined, problems, digest)
+    mined = _mined(files.mined, problems, digest, quoted)
     for number, (path, bare) in enumerate(chain(curated, mined)):
         progress(number, 0)
         node = extended(bare, advisories, products)
         rule = load_rule(node, problems, products, fields)
         if rule is None:
             continue
-        if rule.id in claimed:
-            continue  # a curated rule of the same CVE says more
-        claimed.update(alias.lower() for alias in rule.aliases if alias.lower() != rule.id)
         other = seen.get(rule.id) or taken(rule.id)
         if other is not None:
             message = f"rule {rule.id} stands already in {other}"
@@ -94,9 +94,11 @@ def compile_knowledge(
         if "#" not in path:  # one of many in a file: mined
             counts[f"curated {rule.status}"] += 1
         newest = max(newest, rule.created)
+        numbers[rule.id] = number
         _insert(target, number, rule, path, node)
     if problems.diagnostics:
         raise KnowledgeError(problems.diagnostics)
+    _insert_traits(target, quoted, numbers)
     meta = {"format": str(FORMAT), "version": VERSION, "digest": digest.hexdigest()[:16]}
     meta |= {"kind": WHOLE if files.folder == SHIPPED else FOLDERS, "folders": json.dumps(_named(files))}
     meta |= {"newest": newest} | {name: str(count) for name, count in counts.items()}
@@ -118,14 +120,22 @@ def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
     for name, text in (("products", document_to_json(products)), ("frames", json.dumps(frames))):
         target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
         digest.update((SHIPPED / f"{name}.yaml").read_bytes())
+    homes = sorted((SHIPPED / "functions").glob("*.txt"))
+    for path in homes:
+        digest.update(path.read_bytes())
+    rows = ((name, " ".join(files)) for name, files in read_homes(homes).items())
+    target.executemany("INSERT INTO home VALUES (?, ?)", rows)
     return table_of(products)
 
 
-def _mined(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash) -> Iterator[tuple[str, Node]]:
+def _mined(
+    paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash, quoted: list[MinedRule]
+) -> Iterator[tuple[str, Node]]:
     for path in paths:
         digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
     try:
-        yield from expanded(read_mined(paths, problems))
+        quoted += read_mined(paths, problems)
+        yield from expanded(quoted)
     except KnowledgeError as error:
         problems.diagnostics.extend(error.diagnostics)
 
@@ -160,6 +170,13 @@ def _documents(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Has
             continue
         digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + document_to_json(node).encode() + b"\0")
         yield path, node
+
+
+def _insert_traits(target: sqlite3.Connection, mined: list[MinedRule], numbers: dict[str, int]) -> None:
+    """The traits of mined rules."""
+    for rule_id, traits in weighted([rule for rule in mined if rule.id in numbers]):
+        rows = [(name, numbers[rule_id], weight) for name, weight in traits.items()]
+        target.executemany("INSERT OR REPLACE INTO trait VALUES (?, ?, ?)", rows)
 
 
 def _insert(target: sqlite3.Connection, number: int, rule: Rule, path: str, node: Node) -> None:

@@ -13,7 +13,7 @@ from kbmatch.engine.values import dataclass, replace
 SHIPPED = Path(__file__).resolve().parent.parent
 """The kb folder that is installed with kbmatch."""
 
-FORMAT = 8
+FORMAT = 9
 """Of the compiled file; another number means: compile anew."""
 
 _OTHER_FOLDERS = ("probes", "layouts", "schema", "mined", "advisories")
@@ -67,7 +67,8 @@ def find_files(folder: Path) -> KnowledgeFiles:
     probes = _yaml_below(folder / "probes", ())
     # the compiler's own code counts as well: what a developer changes there must not meet an older cache
     code = sorted((SHIPPED / "store").glob("*.py")) if folder == SHIPPED else []
-    tables = (folder / "products.yaml", folder / "frames.yaml", *code) if folder == SHIPPED else ()
+    homes = sorted((SHIPPED / "functions").glob("*.txt")) if folder == SHIPPED else []
+    tables = (folder / "products.yaml", folder / "frames.yaml", *homes, *code) if folder == SHIPPED else ()
     layouts, mined, advisories = (
         tuple(sorted(_yaml_below(folder / name, ()))) for name in ("layouts", "mined", "advisories")
     )

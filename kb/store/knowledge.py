@@ -296,6 +296,32 @@ class KnowledgeBase:
                     found.append(rule)
         return sorted(found, key=lambda rule: rule.id)
 
+    def homes(self, functions: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """The source files that define each of the functions; empty for those that no rule is about."""
+        names = list(functions)
+        found: dict[str, tuple[str, ...]] = {}
+        for layer in self.layers:
+            found.update(layer.homes(names))
+        return found
+
+    def related(self, traits: Mapping[str, float], most: int) -> Sequence[tuple[float, Rule, tuple[str, ...]]]:
+        """(strength, rule, traits that both have) of the rules that have most in common with a crash, best first."""
+        from kbmatch.engine.traits import strength
+
+        listed = [
+            (strength(shared), layer, number, shared)
+            for layer in self.layers
+            for number, shared in layer.related(traits).items()
+        ]
+        listed.sort(key=lambda item: (-item[0], item[2]))
+        found: list[tuple[float, Rule, tuple[str, ...]]] = []
+        for value, layer, number, shared in listed[:most]:
+            rule = self._rule(layer, number)
+            if rule is not None:
+                names = sorted(shared, key=lambda pair: -pair[1])
+                found.append((value, rule, tuple(name for name, _ in names)))
+        return found
+
     @cached_property
     def stamp(self) -> KnowledgeStamp:
         """Version, number of rules that take part, digest, and the further folders in use."""

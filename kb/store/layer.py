@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,27 @@ class Layer:
                 f"GROUP BY rule HAVING sum(bound) >= ? ORDER BY sum(bound) DESC, rule LIMIT {_MOST_RESEMBLING}"
             )
             yield from (row[0] for row in self.rows(query, [*names, POSSIBLE]))
+
+    def homes(self, functions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The source files that define each of the functions; only of functions and files that rules are about."""
+        found: dict[str, tuple[str, ...]] = {}
+        names = list(functions)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            query = f"SELECT function, files FROM home WHERE function IN ({','.join('?' * len(batch))})"  # noqa: S608
+            found.update((str(row[0]), tuple(str(row[1]).split(" "))) for row in self.rows(query, batch))
+        return found
+
+    def related(self, traits: Mapping[str, float]) -> dict[int, list[tuple[str, float]]]:
+        """Rule number -> the traits that it shares with these, and the products of both weights."""
+        found: dict[int, list[tuple[str, float]]] = {}
+        names = list(traits)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            query = f"SELECT rule, name, weight FROM trait WHERE name IN ({','.join('?' * len(batch))})"  # noqa: S608
+            for number, name, weight in self.rows(query, batch):
+                found.setdefault(number, []).append((name, weight * traits[name]))
+        return found
 
     def rule(
         self, number: int, products: Products, trusted_fields: dict[str, dict[str, str]], *, any_status: bool = False

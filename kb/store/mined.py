@@ -9,12 +9,16 @@
         tier: production                # or sanitizer (only a debug kernel shows it), thin (never answers alone)
         anchor: [sctp, net/sctp/]       # of which a crash must show one
         crashes:                        # those that the record quotes, one to three
-          - {kind: null-deref, top: memcpy, blamed: [sctp_a, sctp_b], frames: [sctp_c, sctp_d], at: net/sctp/socket.c}
+          - {kind: null-deref, top: memcpy, blamed: [sctp_a, sctp_b], frames: [sctp_c, sctp_d], at: "net/sctp/socket.c:12"}
         mentioned: [sctp_e]             # functions that the fix is about and no crash shows
+        named: [sctp_f]                 # further functions of traces and text: too weak for an answer
+        files: [net/sctp/socket.c]      # the files that the fix changes
+        seen: [6.13.0-rc3-00017-gf44d154d6e3d]     # kernels whose crash the record quotes
         ranges: ["4.20 5.10.42 a663c1e418a3"]      # introduced, fixed, the branch's fix
         related: [cve-2024-12346]
 
-`top` is where the CPU stood, if that is not the blamed function; `at` the file that a BUG or WARNING named.
+`top` is where the CPU stood, if that is not the blamed function; `at` the place that a BUG or WARNING named; `access`
+and `check` what the report says of the access and what a sanitizer found.
 Hand edits live in overrides.yaml beside them, by id: `set` replaces values, `drop` leaves the rule out and says why.
 How rare a function is, and which functions are magnets, is computed from all rules when they are compiled.
 """
@@ -31,6 +35,7 @@ from typing import Any
 from kbmatch.engine.document import Mapping as MappingNode
 from kbmatch.engine.document import Node, Problems, Reader
 from kbmatch.engine.face import FAMILY
+from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.rule import STATUSES
 from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.documents import document_from_plain
@@ -42,8 +47,8 @@ SCALE = 4000
 """Rules that rarity is measured against where a folder holds fewer: two of two with the same function say little."""
 MAGNET_FOLDERS = 3
 """A function in which the fixes of so many folders crash is nobody's own."""
-_KEYS = ("id", "title", "status", "tier", "anchor", "crashes", "mentioned", "ranges", "related")
-_CRASH_KEYS = ("kind", "top", "blamed", "frames", "at")
+_KEYS = ("id", "title", "status", "tier", "anchor", "crashes", "mentioned", "named", "files", "seen", "ranges", "related")
+_CRASH_KEYS = ("kind", "top", "blamed", "frames", "at", "access", "check")
 _SETTABLE = ("title", "status", "tier", "anchor", "mentioned", "ranges", "related")
 _CVE = re.compile(r"cve-\d{4}-\d{4,9}")
 _CRASHES = frozenset(("null-deref", "page-fault", "gpf", "bug", "list-corruption", "double-fault", "panic", "kasan"))
@@ -58,6 +63,8 @@ class MinedCrash:
     top: str | None = None
     frames: tuple[str, ...] = ()
     at: str | None = None
+    access: str | None = None
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,9 @@ class MinedRule:
     anchor: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
     mentioned: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     subsystem: str = ""
     file: str = ""
 
@@ -119,6 +129,9 @@ def _file(path: Path, problems: Problems) -> Iterator[MinedRule]:
             anchor=entry.texts("anchor"),
             related=entry.texts("related"),
             mentioned=entry.texts("mentioned"),
+            named=entry.texts("named"),
+            files=entry.texts("files"),
+            seen=entry.texts("seen"),
             subsystem=subsystem,
             file=f"{path}#{id_}",
         )
@@ -133,6 +146,8 @@ def _crash(node: MappingNode, problems: Problems) -> MinedCrash:
         top=reader.text("top"),
         frames=reader.texts("frames"),
         at=reader.text("at"),
+        access=None if node.get("access") is None else reader.one_of("access", ACCESSES),
+        check=reader.text("check"),
     )
 
 
@@ -214,6 +229,8 @@ def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], d
         similar["anchor"] = list(rule.anchor)
     if crash.at:
         similar["at"] = crash.at
+    if crash.access:
+        similar["access"] = crash.access
     if crash.blamed[0] in drawn:
         similar["magnet"] = True
     if rule.tier == "thin":

@@ -24,11 +24,15 @@ CREATE TABLE entry (fact TEXT NOT NULL, value TEXT NOT NULL, rule INTEGER NOT NU
                     PRIMARY KEY (fact, value, rule)) WITHOUT ROWID;
 CREATE TABLE resembling (function TEXT NOT NULL, rule INTEGER NOT NULL, bound REAL NOT NULL,
                          PRIMARY KEY (function, rule)) WITHOUT ROWID;
+CREATE TABLE trait (name TEXT NOT NULL, rule INTEGER NOT NULL, weight REAL NOT NULL,
+                    PRIMARY KEY (name, rule)) WITHOUT ROWID;
+CREATE TABLE home (function TEXT PRIMARY KEY, files TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (probe, rule)) WITHOUT ROWID;
 CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 """
 
-TABLES = {"meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule",
+TABLES = {"meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule", "trait": "name, rule",
+          "home": "function",
           "probed": "probe, rule", "document": "name"}  # fmt: skip
 """The tables and what their rows are ordered by."""
 
