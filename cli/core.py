@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--format", choices=FORMATS, default="text", help="text (default), json, md, html")
-    parser.add_argument("--all", action="store_true", help="also list refuted, incomplete and weak findings, and all reasons")
+    parser.add_argument(
+        "--all", action="store_true", help="also list refuted, incomplete and weak findings, and all reasons"
+    )
     add_knowledge_options(parser)
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour of the text")
     add_input_options(parser)

@@ -40,15 +40,12 @@ HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "work
 @dataclass(frozen=True, slots=True)
 class Similar:
     """A known crash. `blamed` are the names of the blamed function (several where inlining moves the fault), `top` the
-    function that was printed, `frames` the specific functions that called the blamed one, innermost first,
-    `weights` how
-    rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which
-    the crash must
-    show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many defects crash in the blamed function.
-    `alone`: the crash shows nothing of what was fixed, so resemblance is never enough for an answer.
-    `mentioned`: functions
-    that the fix is about, though the crash does not show them; a crash in one of them is a hint. `access`: read, write or
-    exec, where the report says so.
+    function that was printed, `frames` the specific functions that called the blamed one, innermost first, `weights`
+    how rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the
+    crash must show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many
+    defects crash in the blamed function. `alone`: the crash shows nothing of what was fixed, so resemblance is never
+    enough for an answer. `mentioned`: functions that the fix is about, though the crash does not show them; a crash in
+    one of them is a hint. `access`: read, write or exec, where the report says so.
     """
 
     kind: str

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from kbmatch.engine.affected import VersionJudgement
 from kbmatch.engine.finding import Finding
+from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict
 from kbmatch.engine.versions import upstream
@@ -17,7 +18,7 @@ MARGIN = 0.03
 """Scores that differ by less are equal: the order of a few frames is no evidence."""
 MAX_TIED = 3
 _LATER = 0.02
-_THIS_CYCLE = 0.2
+_THIS_CYCLE = 0.1
 """Of equals, the defect that was mended soonest after the running kernel comes first: it is the likelier one
 to be met."""
 
@@ -57,14 +58,25 @@ def settle(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _without_doubles(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings but for scored ones of a CVE that a written rule speaks of on the same event: it says more."""
+    """The findings but for scored ones of a CVE that a written rule speaks of on the same event: it says more.
+
+    Where a written rule answers, those that resemble too little for an answer say nothing beside it.
+    """
     told = {
         (finding.event, alias.lower())
         for finding in findings
         if not is_scored(finding) and finding.verdict is not Verdict.INCOMPLETE
         for alias in finding.rule.aliases
     }
-    return [f for f in findings if not is_scored(f) or (f.event, f.rule.id) not in told]
+    settled = {f.event for f in findings if not is_scored(f) and f.verdict in _SETTLED}
+    return [
+        f
+        for f in findings
+        if not is_scored(f) or not ((f.event, f.rule.id) in told or (f.event in settled and f.score < LIKELY))
+    ]
+
+
+_SETTLED = (Verdict.CONFIRMED, Verdict.LIKELY, Verdict.ALREADY_FIXED)
 
 
 def _later(finding: Finding) -> float:

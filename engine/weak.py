@@ -25,7 +25,7 @@ from kbmatch.engine.similarity import POSSIBLE, Similar
 from kbmatch.engine.ties import lateness
 from kbmatch.engine.traits import FILE, FUNCTION, MODULE, SEEN, functions_of, traits_of
 from kbmatch.engine.values import replace
-from kbmatch.engine.verdict import combine
+from kbmatch.engine.verdict import Verdict, combine
 
 MOST = 5
 """Weak candidates that are shown."""
@@ -60,8 +60,8 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
     """The best weak candidates on the fatal event, best first; rules that have a finding already are none."""
     incident = diagnosis.incident
     index = incident.fatal_index
-    if index is None:
-        return []
+    if index is None or any(finding.verdict is Verdict.CONFIRMED for finding in diagnosis.of_event(index)):
+        return []  # memory has proved what it is
     event = incident.events[index]
     functions = functions_of(incident.events)
     traits = traits_of(incident.events, functions, source.homes(functions), incident.kernel.release)

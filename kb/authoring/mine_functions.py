@@ -105,7 +105,7 @@ def main(trees: Sequence[Path]) -> None:
             path.unlink()
     for name, text in found.items():
         (TARGET / name).write_text(text, "utf-8")
-        print(f"{name}: {len(text)} bytes")
+        sys.stdout.write(f"{name}: {len(text)} bytes\n")
 
 
 if __name__ == "__main__":

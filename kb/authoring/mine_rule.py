@@ -103,7 +103,9 @@ def _mentioned(
     title = [name.removesuffix("()") for name in _NAME.findall(record.title) if "_" in name]
     text = [name for name in _CALLED.findall(record.description) if any(name.startswith(f"{a}_") for a in anchor)]
     calls = () if any(crash.frames for crash in crashes) else _PROSE_CALL.findall(record.description)
-    names = dict.fromkeys(name for name in (*title, *calls, *text) if name not in shown and not helpers.is_helper(name, "bug"))
+    names = dict.fromkeys(
+        name for name in (*title, *calls, *text) if name not in shown and not helpers.is_helper(name, "bug")
+    )
     return tuple(names)[:MAX_MENTIONED]
 
 
@@ -120,7 +122,9 @@ def _named(
     prose = _PROSE_CALL.findall(f"{record.title}\n{record.description}")
     names = dict.fromkeys(name for name in (*deeper, *prose) if name not in known and 4 <= len(name) <= 60)
     telling = (n for n in names if not helpers.is_helper(n, crashes[0].kind) and not helpers.is_dispatcher(n))
-    return tuple(name for name in telling if not _ENTRY.fullmatch(name) and not _DISPATCHERS_END.fullmatch(name))[:MAX_NAMED]
+    return tuple(name for name in telling if not _ENTRY.fullmatch(name) and not _DISPATCHERS_END.fullmatch(name))[
+        :MAX_NAMED
+    ]
 
 
 _PROSE_CALL = re.compile(r"\b([a-z_][a-z0-9_]{3,60})\(\)")

@@ -154,14 +154,17 @@ class Layer:
     def number_named(self, name: str) -> int | None:
         """The number of the rule of that id, or with that alias, in any case; None if there is none.
 
-        An alias is looked for in all documents: for people who ask, not for a diagnosis.
+        Of a CVE that a written rule speaks of it is that one, not the mined one. An alias is looked for in all
+        documents: for people who ask, not for a diagnosis.
         """
-        for rule_id in (name, name.lower()):
-            if (number := self.number_of(rule_id)) is not None:
-                return number
-        query = "SELECT rule.number FROM rule, json_each(rule.document, '$.aliases') WHERE json_each.value = ?"
-        row = self._row(query, (name.upper(),))
-        return None if row is None else int(row[0])
+        if (number := self.number_of(name)) is not None and not name.startswith("cve-"):
+            return number
+        query = (
+            "SELECT rule.number FROM rule, json_each(rule.document, '$.aliases') "
+            "WHERE json_each.value = ? ORDER BY rule.id = ?"
+        )
+        row = self._row(query, (name.upper(), name.lower()))
+        return self.number_of(name.lower()) if row is None else int(row[0])
 
     def file_of(self, rule_id: str) -> str | None:
         """The file of a rule, None if this folder has none of that id."""

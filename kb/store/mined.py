@@ -9,7 +9,7 @@
         tier: production                # or sanitizer (only a debug kernel shows it), thin (never answers alone)
         anchor: [sctp, net/sctp/]       # of which a crash must show one
         crashes:                        # those that the record quotes, one to three
-          - {kind: null-deref, top: memcpy, blamed: [sctp_a, sctp_b], frames: [sctp_c, sctp_d], at: "net/sctp/socket.c:12"}
+          - {kind: null-deref, top: memcpy, blamed: [sctp_a, sctp_b], frames: [sctp_c], at: "net/sctp/socket.c:12"}
         mentioned: [sctp_e]             # functions that the fix is about and no crash shows
         named: [sctp_f]                 # further functions of traces and text: too weak for an answer
         files: [net/sctp/socket.c]      # the files that the fix changes
@@ -47,7 +47,20 @@ SCALE = 4000
 """Rules that rarity is measured against where a folder holds fewer: two of two with the same function say little."""
 MAGNET_FOLDERS = 3
 """A function in which the fixes of so many folders crash is nobody's own."""
-_KEYS = ("id", "title", "status", "tier", "anchor", "crashes", "mentioned", "named", "files", "seen", "ranges", "related")
+_KEYS = (
+    "id",
+    "title",
+    "status",
+    "tier",
+    "anchor",
+    "crashes",
+    "mentioned",
+    "named",
+    "files",
+    "seen",
+    "ranges",
+    "related",
+)
 _CRASH_KEYS = ("kind", "top", "blamed", "frames", "at", "access", "check")
 _SETTABLE = ("title", "status", "tier", "anchor", "mentioned", "ranges", "related")
 _CVE = re.compile(r"cve-\d{4}-\d{4,9}")

@@ -5,6 +5,8 @@ meta       format, kbmatch version, kind, folders, digest of all files, day of t
 rule       number, id, status, file, document
 entry      (fact, value) -> rule number; what candidates are looked up by
 resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
+trait      trait of a mined rule -> rule number, weight (kb/store/traits.py)
+home       function -> the source files that define it, blanks between
 probed     probe id -> rule number
 document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads; probes and
            layouts also as they were written, which is what a file from elsewhere is read by (kb/store/carried.py)
@@ -31,9 +33,8 @@ CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (pr
 CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 """
 
-TABLES = {"meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule", "trait": "name, rule",
-          "home": "function",
-          "probed": "probe, rule", "document": "name"}  # fmt: skip
+TABLES = {"meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule",
+          "trait": "name, rule", "home": "function", "probed": "probe, rule", "document": "name"}  # fmt: skip
 """The tables and what their rows are ordered by."""
 
 PROBE_TEXT, LAYOUT_TEXT = "written-probe", "written-layout"
