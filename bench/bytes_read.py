@@ -21,7 +21,7 @@ from typing import Any
 
 from installed import add_installed, installed
 from measure import number
-from section import Bar, Section, run_alone
+from section import Bar, Section, run_alone, shown_name
 from surroundings import ROOT
 
 DUMPS = ROOT.parent / "shared/dumps"
@@ -123,16 +123,16 @@ def measure(options: argparse.Namespace) -> Section:
         for path in filter(Path.is_file, options.vmcores):
             dump = _unpacked(path, Path(folder))
             if dump is None:
-                section.skipped.append(f"{path.name} cannot be unpacked: zstandard is not installed")
+                section.skipped.append(f"{shown_name(path)} cannot be unpacked: zstandard is not installed")
                 continue
             counted, floor = _run(COUNT, base, dump), _run(FLOOR, base, dump)
             ratio = counted["read"] / floor["floor"] if floor["floor"] else None
-            cells = [dump.name, floor["format"], number(dump.stat().st_size / 1e6), str(floor["records"])]
+            cells = [shown_name(dump), floor["format"], number(dump.stat().st_size / 1e6), str(floor["records"])]
             cells += [number(floor["floor"] / 1e3), number(counted["read"] / 1e3)] if ratio else ["", ""]
             section.rows.append([*cells, number(ratio) if ratio else "", str(counted["pages"]), str(counted["calls"])])
-            section.figures[dump.name] = {**counted, **floor}
+            section.figures[shown_name(dump)] = {**counted, **floor}
             if ratio:
-                section.bars.append(Bar(f"{dump.name}: bytes read / floor", ratio, LIMIT))
+                section.bars.append(Bar(f"{shown_name(dump)}: bytes read / floor", ratio, LIMIT))
     return section
 
 

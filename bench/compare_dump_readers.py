@@ -19,7 +19,7 @@ from pathlib import Path
 
 from installed import add_installed, command, installed
 from measure import Measured, alternate, number
-from section import Bar, Section, run_alone
+from section import Bar, Section, run_alone, shown_name
 from surroundings import ROOT, first_line
 
 DUMPS = ROOT.parent / "shared/dumps"
@@ -115,23 +115,27 @@ def _one(vmcore: Path, options: argparse.Namespace, base: Path, drgn: tuple[str,
             theirs = Measured("drgn: vmlinux, dmesg, trace", [drgn[0], "-c", DRGN_SCRIPT, dump, vmlinux])
             commands.append(theirs)
         alternate(commands, options.rounds)
-    shown = f"{vmcore.name}, {number(vmcore.stat().st_size / 1e6)} MB"
+    shown = f"{shown_name(vmcore)}, {number(vmcore.stat().st_size / 1e6)} MB"
     for c in commands:
         cells = [shown, c.name, number(c.median_cpu), number(c.median_wall), number(c.median_peak)]
         memory = number(c.median_peak / ours.median_peak)
         section.rows.append([*cells, c.cpu_ratio(ours).shown(), c.wall_ratio(ours).shown(), memory, str(c.status)])
-    section.figures[vmcore.name] = {c.name: c.figures() for c in commands}
+    section.figures[shown_name(vmcore)] = {c.name: c.figures() for c in commands}
     code = decodes(base, dump)
     limit = PYTHON_CODE if code else PYTHON
     what = "with" if code else "without"
     section.bars.append(
-        Bar(f"{vmcore.name} ({what} a `Code:` line): CPU / `python -c pass`", ours.cpu_ratio(python).median, limit)
+        Bar(
+            f"{shown_name(vmcore)} ({what} a `Code:` line): CPU / `python -c pass`",
+            ours.cpu_ratio(python).median,
+            limit,
+        )
     )
     for other, factor in ((crash, CRASH), (theirs, DRGN)):
         if other is not None and other.status == 0:
             section.bars.append(
                 Bar(
-                    f"{vmcore.name}: CPU of {other.name.split(':')[0]} / kbmatch",
+                    f"{shown_name(vmcore)}: CPU of {other.name.split(':')[0]} / kbmatch",
                     other.cpu_ratio(ours).median,
                     factor,
                     True,

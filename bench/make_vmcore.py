@@ -1,14 +1,16 @@
 """Makes a whole vmcore to measure on: boots Debian's kernel in QEMU, lets it crash, and has QEMU dump its memory.
 
-usage: python bench/make_vmcore.py FOLDER        (about a minute; software emulation is enough)
+usage: python bench/make_vmcore.py [--module KO --trigger WORD] FOLDER     (ten seconds; software emulation is enough)
 
 Needs the Debian packages qemu-system-x86, busybox-static and cpio; fetches the kernel package with apt-get download.
-Writes FOLDER/vmcore.elf and FOLDER/vmcore.zlib (kdump-compressed, flattened as QEMU writes it). For crash and drgn the
-matching vmlinux is in the package linux-image-RELEASE-dbg.
+Without --module the crash is sysrq's, whose log decodes no instruction; with the driver of ../shared/dumps/symbols and
+napi_null it is an oops. Writes FOLDER/vmcore.elf and FOLDER/vmcore.zlib (kdump-compressed, flattened as QEMU writes
+it). For crash and drgn the matching vmlinux is in the package linux-image-RELEASE-dbg.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import socket
@@ -24,11 +26,16 @@ BOOT_SECONDS = 240
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc
+mount -t sysfs sys /sys
 insmod /qemu_fw_cfg.ko
 echo 1 > /proc/sys/kernel/sysrq
 sleep 1
-echo c > /proc/sysrq-trigger
+{crash}
 """
+SYSRQ = "echo c > /proc/sysrq-trigger"
+OOPS = """insmod /crash.ko
+echo {trigger} > /sys/module/{module}/parameters/trigger
+sleep 60"""
 
 
 def fetch_kernel(folder: Path) -> tuple[Path, Path]:
@@ -40,8 +47,8 @@ def fetch_kernel(folder: Path) -> tuple[Path, Path]:
     return folder / f"root/boot/vmlinuz-{RELEASE}", module
 
 
-def make_initrd(folder: Path, module: Path) -> Path:
-    """An initial RAM disk of busybox, the module and a script that crashes the kernel."""
+def make_initrd(folder: Path, module: Path, crash: Path | None, trigger: str) -> Path:
+    """An initial RAM disk of busybox, modules and a script that crashes the kernel."""
     root = folder / "initrd"
     (root / "bin").mkdir(parents=True)
     (root / "proc").mkdir()
@@ -50,7 +57,12 @@ def make_initrd(folder: Path, module: Path) -> Path:
     for name in ("sh", "mount", "insmod", "sleep", "echo"):
         (root / "bin" / name).symlink_to("busybox")
     shutil.copy(module, root / "qemu_fw_cfg.ko")
-    (root / "init").write_text(INIT)
+    (root / "sys").mkdir()
+    how = SYSRQ
+    if crash is not None:
+        shutil.copy(crash, root / "crash.ko")
+        how = OOPS.format(trigger=trigger, module=crash.stem)
+    (root / "init").write_text(INIT.format(crash=how))
     (root / "init").chmod(0o755)
     image = folder / "initrd.cpio"
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
@@ -83,19 +95,24 @@ class Monitor:
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    target = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("--module", metavar="KO", type=Path, help="a driver that crashes when its parameter says so")
+    parser.add_argument(
+        "--trigger", metavar="WORD", default="napi_null", help="what is written to its parameter trigger"
+    )
+    options = parser.parse_args()
+    target = options.folder.resolve()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kernel, module = fetch_kernel(folder)
+        initrd = make_initrd(folder, module, options.module, options.trigger)
         console, monitor = folder / "console", folder / "qmp"
         command = [
             "qemu-system-x86_64", "-accel", "tcg", "-m", str(MEMORY_MIB), "-smp", "2", "-display", "none",
-            "-no-reboot", "-kernel", str(kernel), "-initrd", str(make_initrd(folder, module)),
-            "-append", "console=ttyS0 panic=0", "-device", "vmcoreinfo", "-nic", "none",
+            "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd),
+            "-append", "console=ttyS0 panic=0 oops=panic", "-device", "vmcoreinfo", "-nic", "none",
             "-serial", f"file:{console}", "-qmp", f"unix:{monitor},server=on,wait=off",
         ]  # fmt: skip
         with subprocess.Popen(command) as qemu:

@@ -65,13 +65,20 @@ def words_of(name: str, quick: bool, folder: Path) -> list[str]:
 
 
 def whole_dumps() -> list[Path]:
-    """A whole dump out of QEMU, made unless it is there; and one of ../shared whose log has a Code: line."""
-    vmcore = BUILD / "vmcore.elf"
-    if not vmcore.is_file():
-        made = subprocess.run([sys.executable, str(ROOT / "bench/make_vmcore.py"), str(BUILD)], check=False)
-        if made.returncode:
-            print("bench: no whole vmcore could be made; see above", file=sys.stderr)
-    return [vmcore, SHARED / "dumps/a-napi-kdump.trim.zlib.vmcore"]
+    """Whole dumps out of QEMU, made unless they are there: a crash by sysrq, and an oops (its log has a Code: line)."""
+    wanted: dict[str, list[str]] = {"sysrq": []}
+    driver = SHARED / "dumps/symbols/ringdrv.ko"
+    if driver.is_file():
+        wanted["oops"] = ["--module", str(driver)]
+    found = []
+    for name, words in wanted.items():
+        vmcore = BUILD / name / "vmcore.elf"
+        found.append(vmcore)
+        if not vmcore.is_file():
+            script = str(ROOT / "bench/make_vmcore.py")
+            if subprocess.run([sys.executable, script, *words, str(BUILD / name)], check=False).returncode:
+                print(f"bench: no whole vmcore could be made ({name}); see above", file=sys.stderr)
+    return [*found, SHARED / "dumps/a-napi-kdump.trim.zlib.vmcore"]
 
 
 def small_dumps(folder: Path) -> list[Path]:

@@ -30,6 +30,11 @@ class Bar:
         return f"| {self.what} | {word} {_plain(self.limit)} | {_plain(self.value)} | {verdict} |"
 
 
+def shown_name(path: Path) -> str:
+    """A dump's name; of make_vmcore.py's, which have the same, with its folder's."""
+    return f"{path.parent.name}/{path.name}" if path.name.startswith("vmcore.") else path.name
+
+
 def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
