@@ -16,7 +16,7 @@ mine SOURCE         make rules of the kernel's CVE records: JSON lines (.jsonl, 
 advisories SOURCE   import vendors' fixed versions by CVE id: OSV, CSAF or OVAL, a file, a folder or a URL
 evaluate SOURCE     measure the mined rules: own crashes, paraphrases, cross-fire, unrelated crashes
 info                version (a day), counts and sources of the knowledge in use
-catalogue FILE      all of it as one page with a search (FILE.html), or the curated rules as an index (FILE.md)"""
+catalogue [FILE]    all of it as one page with a search (catalogue.html), or the curated rules as an index (FILE.md)"""
 
 EPILOG = """\
 example: kbmatch kb mine ~/src/vulns
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", nargs="*", help="file, folder or (advisories) URL")
     parser.add_argument(
         "-o", "--output", metavar="PATH",
-        help="build: the file to write; else the folder of the knowledge to write to (default: the one in use)",
+        help="build, catalogue: the file to write; else the folder of the knowledge to write to (the one in use)",
     )  # fmt: skip
     parser.add_argument("--site", metavar="FILE", help="build, verify: the site file that names further folders")
     parser.add_argument("--every", metavar="N", type=int, default=1, help="evaluate: every N-th rule only")
@@ -56,15 +56,15 @@ def run(options: argparse.Namespace) -> int:
         from kbmatch.kb.store.knowledge import KnowledgeBase
 
         return print_info(KnowledgeBase())
+    if options.action == "catalogue" and len(options.source) < 2:
+        from kbmatch.cli.kb_catalogue import write_catalogue
+        from kbmatch.kb.store.knowledge import KnowledgeBase
+
+        return write_catalogue(options.output or next(iter(options.source), "catalogue.html"), KnowledgeBase())
     if len(options.source) != 1:
         print(f"kbmatch: kb {options.action} needs one SOURCE; kbmatch kb --help tells which", file=sys.stderr)
         return 2
     source = options.source[0]
-    if options.action == "catalogue":
-        from kbmatch.cli.kb_catalogue import write_catalogue
-        from kbmatch.kb.store.knowledge import KnowledgeBase
-
-        return write_catalogue(options.source[0], KnowledgeBase())
     if options.action == "mine":
         return _mine(Path(source), folder)
     if options.action == "advisories":
