@@ -144,11 +144,11 @@ def _one(vmcore: Path, options: argparse.Namespace, base: Path, drgn: tuple[str,
 
 
 def decodes(base: Path, dump: str) -> bool:
-    """Whether kbmatch decodes an instruction of the dump's log, so that capstone is loaded."""
+    """Whether kbmatch decodes an instruction of the dump's log, so that capstone's library is loaded."""
     script = (
         f"import sys, io, contextlib; sys.path.insert(0, {str(base)!r}); from kbmatch.cli.main import main\n"
         "with contextlib.redirect_stdout(io.StringIO()): main(sys.argv[1:])\n"
-        "print('capstone' in sys.modules)"
+        "print('kbmatch.collectors.instructions.decode' in sys.modules)"
     )
     return first_line([sys.executable, "-c", script, "core", dump]) == "True"
 
