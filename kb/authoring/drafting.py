@@ -16,6 +16,7 @@ from kbmatch.engine.products import UPSTREAM, Product
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.values import dataclass, replace
 from kbmatch.engine.versions import upstream
+from kbmatch.kb.authoring.drafting_panic import leaf_line, panic_leaf, rule_name
 from kbmatch.kb.authoring.lint import TODO, Tables
 from kbmatch.kb.authoring.redaction.redactor import Redactor
 
@@ -44,6 +45,9 @@ def draft(incident: Incident, index: int, tables: Tables, today: str, rule_id: s
     event = incident.events[index]
     where = _where(event, tables)
     if where is None:
+        leaf = panic_leaf(incident, index)
+        if leaf is not None:
+            return _panic_draft(incident, index, tables, today, rule_id, leaf)
         raise NothingToDraft(
             "this crash names no function that is its own, so no rule could be looked up by it; "
             "try a log that has the call trace"
@@ -54,6 +58,28 @@ def draft(incident: Incident, index: int, tables: Tables, today: str, rule_id: s
     rule = "\n".join([*_head(name, event, function, incident, today), *_signature(event, fact, function, tables)])
     rule += "\n" + "\n".join(_affected(incident, product)) + "\n"
     return DraftedRule(name, rule, _test(name, incident, event, fact, function, product, tables))
+
+
+def _panic_draft(
+    incident: Incident, index: int, tables: Tables, today: str, rule_id: str | None, leaf: tuple[str, str]
+) -> DraftedRule:
+    event = incident.events[index]
+    name = rule_id or rule_name(leaf[1])
+    product = tables.products.get(incident.kernel.product)
+    rule = [*_preamble(name, "The kernel gave up by itself; no function is known.", today)]
+    rule += ["signature:", leaf_line(*leaf), *_affected(incident, product)]
+    verdict = "likely" if product is not None and _line_of(incident, product) is not None else "possible"
+    lines = excerpt(incident, event)
+    other = {"kind": "panic", "message": "Kernel panic - not syncing: acme: another reason"}
+    test = [
+        "format: 1", f"rule: {name}", "cases:",
+        "  - name: the crash that this rule was drafted from",
+        "    log: |", *(f"      {line}" if line else "" for line in lines), *_kernel_keys(incident),
+        f"    expect: {{verdict: {verdict}, evidence: [panic]}}",
+        "  - name: another panic",
+        f"    signature: {_flow(other)}", *_kernel_keys(incident), "    expect: {verdict: none}",
+    ]  # fmt: skip
+    return DraftedRule(name, "\n".join(rule) + "\n", "\n".join(test) + "\n")
 
 
 def _where(event: Signature, tables: Tables) -> tuple[str, str] | None:
@@ -81,6 +107,10 @@ def _head(name: str, event: Signature, function: str, incident: Incident, today:
     callers = [frame.symbol for frame in event.trace if frame.reliable and frame.symbol != function][:_CALLERS]
     said = f"The kernel reports a {event.kind} in {place}"
     said += f", called from {', then '.join(callers)}." if callers else "."
+    return _preamble(name, said, today)
+
+
+def _preamble(name: str, said: str, today: str) -> list[str]:
     return [
         "format: 1",
         f"id: {name}",

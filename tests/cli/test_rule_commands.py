@@ -58,7 +58,7 @@ def test_a_log_without_a_crash_or_without_functions_cannot_be_drafted(tmp_path: 
     quiet.write_text("[    0.000000] Linux version 6.1.0 (a@b) #1 SMP\n")
     assert draft(tmp_path, log=quiet) == 2
     bare = tmp_path / "bare.log"
-    bare.write_text("[    1.000000] Kernel panic - not syncing: something\n[    1.000001] Rebooting\n")
+    bare.write_text("[    1.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [labd:1]\n")
     assert draft(tmp_path, log=bare) == 2
     err = capsys.readouterr().err
     assert "no such crash event" in err
