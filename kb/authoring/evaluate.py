@@ -109,6 +109,8 @@ def _measure(record: Record, rule: MinedRule, knowledge: KnowledgeBase, found: E
 
 
 def _would_answer(finding: Finding) -> bool:
+    if finding.rule.rule_class != "kernel-bug":
+        return False  # it never answers which bug it is
     return finding.score >= LIKELY and finding.version.status is VersionStatus.AFFECTED
 
 
