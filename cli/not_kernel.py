@@ -64,6 +64,14 @@ def bugs_beside(shown: Sequence[Finding]) -> Iterator[str]:
         yield f"If that does not explain it, the crash also resembles: {named}{more}."
 
 
+def shown_by_memory(diagnosis: Diagnosis) -> Iterator[str]:
+    """Bugs that memory shows though no event does: why somebody crashed a machine by hand, say."""
+    found = [f for f in diagnosis.of_event(None) if f.verdict.shown and f.verdict is not Verdict.NOT_A_KERNEL_BUG]
+    if found:
+        named = "; ".join(f"{bug.rule.title} ({bug.rule.id}, {bug.verdict.value})" for bug in found[:MAX_BUGS])
+        yield f"Memory shows what may be the reason behind it: {named}."
+
+
 def excepted(own: Sequence[Finding]) -> Iterator[str]:
     """What the crash would be, were there not an exception: a machine without memory whose kernel holds it, say."""
     for finding in own:
@@ -71,6 +79,14 @@ def excepted(own: Sequence[Finding]) -> Iterator[str]:
             pairs = zip(finding.rule.exceptions, finding.exceptions, strict=True)
             reasons = [item.reason for item, tree in pairs if tree.truth is Truth.TRUE]
             yield f"It looks as if {finding.rule.title} ({finding.rule.id}), but {'; '.join(reasons)}."
+
+
+def is_setting(finding: Finding) -> bool:
+    """Whether a rule that is no kernel bug rests on the words of such a setting: what the kernel was stopped for then
+    is still open, and may be a bug of it.
+    """
+    said = [str(item.value) for item in finding.evidence if item.fact == "panic"]
+    return finding.rule.action == "configuration" and any(words in text for text in said for words, _, _ in _SETTINGS)
 
 
 def foreign_modules(diagnosis: Diagnosis) -> Iterator[str]:

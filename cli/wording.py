@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePath
 
-from kbmatch.cli.not_kernel import bugs_beside, excepted, foreign_modules, other_advice, setting_behind
+from kbmatch.cli.not_kernel import bugs_beside, excepted, foreign_modules, is_setting, other_advice, setting_behind, shown_by_memory
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -51,6 +51,8 @@ def headline(diagnosis: Diagnosis, shown: Sequence[Finding], knowledge: Knowledg
         return _WORDS[best.verdict], f"it resembles {what}, but too little to say that it is the same"
     if best.verdict is Verdict.POSSIBLE:
         return _WORDS[best.verdict], f"it looks like {what}; whether this kernel has it is not known"
+    if is_setting(best):  # the class says no bug, but only of the panic
+        return "A SETTING, CAUSE OPEN", best.rule.title
     return _WORDS[best.verdict], best.rule.title
 
 
@@ -214,7 +216,7 @@ def advice(
     action = finding.recommend.action
     lines: list[str] = []
     if finding.verdict is Verdict.NOT_A_KERNEL_BUG:
-        lines += [*other_advice(finding, diagnosis), *bugs_beside(shown)]
+        lines += [*other_advice(finding, diagnosis), *bugs_beside(shown), *shown_by_memory(diagnosis)]
         if any(setting_behind(diagnosis)):  # what lies beneath is open
             from kbmatch.cli.unknown import unknown_advice
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from kbmatch.cli.main import main
+from kbmatch.cli.text_report import text_report
 from kbmatch.engine.condition import Leaf, leaves
 from kbmatch.engine.diagnose import diagnose
-from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, Source
+from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, ProbeState, Source, StateRecord
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.signature import Frame, Signature
 from kbmatch.kb.store.knowledge import KnowledgeBase
@@ -137,7 +138,7 @@ def test_a_panic_that_is_a_setting_says_so_and_still_leads_to_escalation(core: A
         "[ 983.200000] Kernel panic - not syncing: hung_task: blocked tasks\n"
     )
     text = core(blocked)[1]
-    assert text.startswith("NOT A KERNEL BUG  the panic is the setting hung_task_panic")
+    assert text.startswith("A SETTING, CAUSE OPEN  the panic is the setting hung_task_panic")
     assert "kernel.hung_task_panic makes a blocked task one" in text
     assert "kbmatch escalate" in text
     warned = (
@@ -198,6 +199,19 @@ def test_a_kernel_bug_that_fits_stays_the_question_beneath_a_setting(
     found = diagnose(incident, Two(knowledge, _bug()), knowledge.products)
     assert [f.verdict.value for f in found.findings][:2] == ["possible", "not-a-kernel-bug"]
     assert found.outcome == outcome
+
+
+def test_what_memory_shows_is_named_beside_a_crash_by_hand(knowledge: KnowledgeBase) -> None:
+    text = ("sysrq: Trigger a crash", "Kernel panic - not syncing: sysrq triggered crash")
+    event = Signature("sysrq", text[0], fatal=True, text=text)
+    ring = ProbeState(True, "memory", (StateRecord(0x10, {"rsp-cons": 0xFFFFFFFF, "waiting": 1}),))
+    kernel = knowledge.products.identify(Kernel(release="4.14.35-1902.5.2.el7uek.x86_64"))
+    state = {"xen-netfront.rx-rings": ring}
+    incident = Incident(Source("x", "elf-vmcore", 0), kernel, Machine(), (event,), state, log=LogText(b""))
+    found = diagnose(incident, knowledge, knowledge.products)
+    assert found.outcome == "not-a-kernel-bug"
+    report = " ".join(text_report(found, knowledge, colour=False, everything=False).split())
+    assert "Memory shows what may be the reason behind it: xen-netfront takes the legal ring index" in report
 
 
 def test_evidence_from_the_log_is_one_line_with_its_place(core: Any) -> None:
