@@ -49,7 +49,7 @@ _BETWEEN: Mapping[frozenset[str], float] = {
     frozenset(("memory", "overflow")): 0.5,
     frozenset(("memory", "race")): 0.5,
     frozenset(("integrity", "overflow")): 0.5,
-    frozenset(("locking", "hang")): 0.8,
+    frozenset(("locking", "hang")): 0.85,
     frozenset(("locking", "warning")): 0.5,
     frozenset(("locking", "memory")): 0.4,
     frozenset(("warning", "leak")): 0.4,

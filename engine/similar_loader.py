@@ -8,7 +8,8 @@ from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.similarity import MAX_FRAMES, Similar
 
 SIMILAR = "similar"
-_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "magnet", "alone", "mentioned", "access")
+_FLAGS = ("magnet", "alone", "titled")
+_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "mentioned", "access", *_FLAGS)
 
 
 def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
@@ -42,6 +43,7 @@ def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
         alone=_flag(node, "alone", problems),
         mentioned=reader.texts("mentioned"),
         access=None if node.get("access") is None else reader.one_of("access", ACCESSES),
+        titled=_flag(node, "titled", problems),
         mark=mark,
     )
 

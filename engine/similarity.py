@@ -45,7 +45,8 @@ class Similar:
     crash must show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many
     defects crash in the blamed function. `alone`: the crash shows nothing of what was fixed, so resemblance is never
     enough for an answer. `mentioned`: functions that the fix is about, though the crash does not show them; a crash in
-    one of them is a hint. `access`: read, write or exec, where the report says so.
+    one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title names the
+    blamed function, so that the very line that warned is enough.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Similar:
     alone: bool = False
     mentioned: tuple[str, ...] = ()
     access: str | None = None
+    titled: bool = False
     mark: Mark | None = None
 
     @property
@@ -160,12 +162,13 @@ class Similar:
     def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
         if self.at is not None and face.at is not None and self.kind == face.kind and _file(self.at) != _file(face.at):
             value *= 0.6  # another BUG or WARN of the same function or of a shared helper
-        several = len(set(self.blamed) & set(face.blamed)) > 1
+        sure = self.titled and self._same_line(face, whom)
+        several = sure or len(set(self.blamed) & set(face.blamed)) > 1
         if not several and not self._telling():
             value = min(value, _CAPPED if self._is_told(face) or self._same_line(face, whom) else _LONE)
         if not several and not self._shares_rare(face) and sum(name in face.names for name in self._telling()) < 2:
             value = min(value, _CAPPED)  # one function alone is no answer, nor with a caller that many have
-        if self.alone:
+        if self.alone and not sure:
             value = min(value, _CAPPED)
         if self.access is not None and face.event.access is not None and self.access != face.event.access:
             value = min(value * _OTHER_ACCESS, _CAPPED)  # another instruction of the function

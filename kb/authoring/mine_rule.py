@@ -20,6 +20,7 @@ MAX_MENTIONED = 6
 MAX_NAMED = 16
 MAX_FILES = 8
 MAX_SEEN = 3
+_PRECEDING = 160
 NO_CRASH = "the text quotes no crash"
 NO_FUNCTION = "no specific function: only helpers are named"
 NO_FIX = "no fixed version is published"
@@ -61,7 +62,8 @@ def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
     faces: list[Face] = []
     reasons: list[str] = []
     guessed = False
-    for excerpt in found:
+    # what the title names was mended; other reports of the text may only have led there
+    for excerpt in sorted(found, key=lambda e: not _is_titled(record, Face(e.event).blamed)):
         made = _from_excerpt(record, excerpt, helpers)
         if isinstance(made, str):
             reasons.append(made)
@@ -133,6 +135,18 @@ _NAME = re.compile(r"\b[a-z_][a-z0-9_]{5,60}\b(?:\(\))?")
 _CALLED = re.compile(r"\b([a-z_]+_[a-z0-9_]{3,60})\b(?!\+0x)")
 
 
+def _is_titled(record: Record, names: Sequence[str]) -> bool:
+    """Whether the fix's title names one of the functions."""
+    words = set(re.findall(r"\w+", record.title))
+    return any(name in words for name in names[:2])
+
+
+def _before(text: str, line: str) -> str:
+    """What stands just before a line: a WARN prints its own text above its first line."""
+    at = text.find(line)
+    return text[max(0, at - _PRECEDING) : max(0, at)]
+
+
 def _same(one: MinedCrash, other: MinedCrash) -> bool:
     return bool(set(one.blamed) & set(other.blamed)) and one.frames[:2] == other.frames[:2]
 
@@ -147,7 +161,7 @@ def _from_excerpt(record: Record, excerpt: Excerpt, helpers: HelperFrames) -> Mi
         blamed = _innermost(face, helpers) or blamed
     if not blamed:
         return NO_FUNCTION
-    texts = [event.message, *(event.text or ())]
+    texts = [event.message, *(event.text or ()), _before(record.description, event.message)]
     if event.kind in ("warning", "bug", "other") and any(_ERROR.search(text) for text in texts):
         return ERROR_REPORT
     frames = _callers(face, blamed, helpers)
@@ -162,6 +176,7 @@ def _from_excerpt(record: Record, excerpt: Excerpt, helpers: HelperFrames) -> Mi
         frames=frames,
         at=face.at,
         access=event.access,
+        titled=not excerpt.guessed and event.kind != "other" and _is_titled(record, blamed),
         check=check_of(event.message),
     )
 

@@ -81,6 +81,7 @@ def _rule_lines(rule: MinedRule) -> list[str]:
         parts += [f"frames: {_listed(crash.frames)}"] if crash.frames else []
         parts += [f"at: {_scalar(crash.at)}"] if crash.at else []
         parts += [f"access: {crash.access}"] if crash.access else []
+        parts += ["titled: true"] if crash.titled else []
         parts += [f"check: {_scalar(crash.check)}"] if crash.check else []
         lines.append(f"      - {{{', '.join(parts)}}}")
     if rule.mentioned:

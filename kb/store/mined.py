@@ -18,7 +18,8 @@
         related: [cve-2024-12346]
 
 `top` is where the CPU stood, if that is not the blamed function; `at` the place that a BUG or WARNING named; `access`
-and `check` what the report says of the access and what a sanitizer found.
+and `check` what the report says of the access and what a sanitizer found; `titled`: the
+title names the blamed function.
 Hand edits live in overrides.yaml beside them, by id: `set` replaces values, `drop` leaves the rule out and says why.
 How rare a function is, and which functions are magnets, is computed from all rules when they are compiled.
 """
@@ -61,7 +62,7 @@ _KEYS = (
     "ranges",
     "related",
 )
-_CRASH_KEYS = ("kind", "top", "blamed", "frames", "at", "access", "check")
+_CRASH_KEYS = ("kind", "top", "blamed", "frames", "at", "access", "titled", "check")
 _SETTABLE = ("title", "status", "tier", "anchor", "mentioned", "ranges", "related")
 _CVE = re.compile(r"cve-\d{4}-\d{4,9}")
 _CRASHES = frozenset(("null-deref", "page-fault", "gpf", "bug", "list-corruption", "double-fault", "panic", "kasan"))
@@ -77,6 +78,7 @@ class MinedCrash:
     frames: tuple[str, ...] = ()
     at: str | None = None
     access: str | None = None
+    titled: bool = False
     check: str | None = None
 
 
@@ -160,6 +162,7 @@ def _crash(node: MappingNode, problems: Problems) -> MinedCrash:
         frames=reader.texts("frames"),
         at=reader.text("at"),
         access=None if node.get("access") is None else reader.one_of("access", ACCESSES),
+        titled=node.get("titled") is not None,
         check=reader.text("check"),
     )
 
@@ -244,6 +247,8 @@ def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], d
         similar["at"] = crash.at
     if crash.access:
         similar["access"] = crash.access
+    if crash.titled:
+        similar["titled"] = True
     if crash.blamed[0] in drawn:
         similar["magnet"] = True
     if rule.tier == "thin":

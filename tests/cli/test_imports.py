@@ -76,7 +76,10 @@ CLI = {
     "core", "help_format", "input", "main", "not_kernel", "options", "progress", "state_table", "style", "text_report",
     "wording",
 }  # fmt: skip
-UNKNOWN = {"engine.nearest", "engine.fingerprint", "cli.history", "cli.history.store", "engine.contract", "cli.unknown"}
+UNKNOWN = {
+    "engine.nearest", "engine.weak", "engine.traits", "engine.fingerprint", "cli.history", "cli.history.store",
+    "engine.contract", "cli.unknown",
+}  # fmt: skip
 UNKNOWN_STDLIB = {"hashlib", "_hashlib", "_blake2"}
 """A crash that no rule explains: the nearest rules, its fingerprint, and whether it was seen before."""
 COLLECTORS = {

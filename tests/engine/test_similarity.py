@@ -150,3 +150,40 @@ def test_compatibility_is_symmetric() -> None:
     for one in KINDS:
         for other in KINDS:
             assert compatibility(one, other) == compatibility(other, one)
+
+
+def test_the_way_to_the_blamed_function_is_known_though_the_crash_came_deeper_in() -> None:
+    event = crash("acme_deep", "acme_deeper", "x_a", "x_b", "x_c", *WHOLE[1:], culprit="acme_deep")
+    assert score(event) >= LIKELY
+    assert score(crash("acme_deep", "acme_deeper", "x_a", "x_b", "x_c", *WHOLE[1:4], culprit="acme_deep")) < LIKELY
+
+
+LINE = Similar("warning", ("acme_write",), "acme_write", at="drivers/acme/file.c:319", alone=True)
+
+
+def warned(place: str) -> Signature:
+    return crash("acme_write", "vfs_write", kind="warning", source_line=place)
+
+
+def test_the_very_line_that_warned_says_more_than_the_function_but_is_no_answer() -> None:
+    assert score(warned("drivers/acme/file.c:400"), LINE) < score(warned("drivers/acme/file.c:319"), LINE) < LIKELY
+
+
+def test_the_very_line_of_the_function_that_the_title_names_is_an_answer() -> None:
+    titled = Similar("warning", LINE.blamed, LINE.top, at=LINE.at, alone=True, titled=True)
+    assert score(warned("drivers/acme/file.c:319"), titled) >= LIKELY
+    assert score(warned("drivers/acme/file.c:400"), titled) < LIKELY
+
+
+def test_another_access_is_another_instruction_and_no_answer() -> None:
+    reads = Similar("kasan", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, KNOWN.anchor, access="read")
+    assert score(crash(*WHOLE, kind="kasan", access="read"), reads) >= LIKELY
+    assert score(crash(*WHOLE, kind="kasan"), reads) >= LIKELY
+    assert POSSIBLE <= score(crash(*WHOLE, kind="kasan", access="write"), reads) < LIKELY
+
+
+def test_a_caller_that_only_the_prose_names_lifts_a_lone_function() -> None:
+    lone = Similar("gpf", ("write_page",), "write_page")
+    told = Similar("gpf", ("write_page",), "write_page", mentioned=("acme_daemon_work",))
+    event = crash("write_page", "acme_daemon_work", kind="gpf", culprit="write_page")
+    assert score(event, lone) < score(event, told) < LIKELY

@@ -10,7 +10,15 @@ import pytest
 
 from kbmatch.engine.errors import UnreadableInput
 from kbmatch.kb.authoring.mine import mine, write
-from kbmatch.kb.authoring.mine_rule import NO_CRASH, NO_FIX, NO_FUNCTION, WRONG_KIND, rule_of, subsystem_of
+from kbmatch.kb.authoring.mine_rule import (
+    ERROR_REPORT,
+    NO_CRASH,
+    NO_FIX,
+    NO_FUNCTION,
+    WRONG_KIND,
+    rule_of,
+    subsystem_of,
+)
 from kbmatch.kb.authoring.mine_source import Pair, Record, read_records
 from kbmatch.kb.store.frames import load_helper_frames
 from kbmatch.kb.store.mined import MinedRule
@@ -169,3 +177,32 @@ def test_all_records_are_mined_in_time_and_few_are_lost(shared: Path) -> None:
     assert len(found.rules) > 3797  # what a trial found
     assert found.tiers()["production"] > 1800
     assert len(found.noisy) < 20
+
+
+def test_what_leads_to_a_rule_besides_its_trace_is_kept() -> None:
+    text = OOPS.format("").replace("5.15.0", "5.15.0-00017-gf44d154d6e3d")
+    found = rule(text.replace("Fix it.", "The race is between acme_reset() and acme_poll()."))
+    assert (found.files, found.seen) == (FILES, ("5.15.0-00017-gf44d154d6e3d",))
+    assert rule(OOPS.format("")).seen == (), "the release alone is anybody's"
+    assert "acme_reset" in (*found.named, *found.mentioned)
+
+
+def test_the_crash_that_the_title_names_comes_first_and_keeps_its_line() -> None:
+    text = (
+        "WARNING: CPU: 1 PID: 7 at fs/acme/other.c:12 acme_other+0x1b/0x20\nCall Trace:\n acme_call+0x17/0x1d0\n\n"
+        "kernel BUG at fs/acme/bio.c:938!\nOops: invalid opcode: 0000 [#1] SMP NOPTI\nCPU: 0 PID: 8 Comm: x 6.1.0 #1\n"
+        "RIP: 0010:acme_repair+0xb2/0x120\n"
+    )
+    record = Record("CVE-2099-10001", "acme: no BUG() in acme_repair()", text, ("fs/acme/bio.c",), FIXED)
+    found = rule_of(record, load_helper_frames())
+    assert isinstance(found, MinedRule)
+    crash = found.crashes[0]
+    assert (crash.kind, crash.blamed, crash.at, crash.titled) == ("bug", ("acme_repair",), "fs/acme/bio.c:938", True)
+
+
+def test_a_warning_behind_a_report_of_an_error_is_refused() -> None:
+    text = (
+        "------------[ cut here ]------------\nACMEFS: Transaction aborted (error -28)\n"
+        "WARNING: fs/acme/tree.c:3235 at acme_free+0x453/0xfd0, CPU#1: x/7\nCall Trace:\n acme_run+0x1/0x2\n"
+    )
+    assert made(text, files=("fs/acme/tree.c",)) == ERROR_REPORT
