@@ -196,7 +196,7 @@ def _documents(
 
 def _index(layer: Layer, remedy: str) -> Check:
     """Every row leads to a rule, and every rule can be found by one."""
-    for table in ("entry", "resembling", "probed"):
+    for table in ("entry", "resembling", "probed", "trait"):
         query = f"SELECT DISTINCT rule FROM {table} WHERE rule NOT IN (SELECT number FROM rule) LIMIT {_NAMED}"  # noqa: S608
         lost = layer.rows(query)
         if lost:

@@ -61,6 +61,12 @@ class Layer:
         except ValueError as error:
             raise self.damaged("its number of rules is no number") from error
 
+    def _number(self, value: Any) -> float:
+        """A value of a column that holds numbers; SQLite keeps whatever was written there."""
+        if not isinstance(value, (int, float)):
+            raise self.damaged(f"the compiled knowledge is damaged ({str(value)[:40]!r} is no number)")
+        return value
+
     def damaged(self, why: str) -> KnowledgeError:
         """The error for a file that does not hold what it should."""
         remedy = REBUILD_CARRIED if self.carried else "make it anew: kbmatch kb build"
@@ -125,7 +131,7 @@ class Layer:
             batch = names[start : start + _BATCH]
             query = f"SELECT rule, name, weight FROM trait WHERE name IN ({','.join('?' * len(batch))})"  # noqa: S608
             for number, name, weight in self.rows(query, batch):
-                found.setdefault(number, []).append((name, weight * traits[name]))
+                found.setdefault(number, []).append((name, self._number(weight) * traits[name]))
         return found
 
     def rule(
