@@ -125,6 +125,8 @@ def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
 _MAIL_BYTES = 1 << 20
 _MAIL_WIDTH = 92
 _WRAP = 66
+_FIRST_WORDS = 40
+_SHORT = 48
 """Mail programs break lines at 72 columns or more; some count the quotes."""
 _BEGINS = lazy(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
@@ -141,8 +143,14 @@ _BEGINS = lazy(
 
 def _is_wrapped(pieces: list[bytes]) -> bool:
     """Whether all lines are as short as a mail program makes them, though an oops always has longer ones."""
-    longest = max(map(len, pieces), default=0)
-    return 60 <= longest <= _MAIL_WIDTH
+    longest = 0
+    for piece in pieces:
+        size = len(piece)
+        # a word that finds no room anywhere stays long: an address, a path
+        if size > _MAIL_WIDTH and piece.rstrip().rfind(b" ", 4) > _FIRST_WORDS:
+            return False
+        longest = max(longest, min(size, _MAIL_WIDTH))
+    return longest >= _SHORT
 
 
 def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
@@ -158,7 +166,9 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
             marked = line.time is not None or line.kernel is True
             starts = marked if stamped else bool(_BEGINS.match(line.text) or match_head(line.text))
             indented = not stamped and whole.startswith((" ", "\t"))
-            if held and held.text and line.text and not starts and not indented and width + word >= _WRAP:
+            goes_on = held is not None and not (stamped and marked) and _goes_on(held.text, line.text)
+            full = not starts and not indented and width + word >= _WRAP
+            if held and held.text and line.text and (goes_on or (full and _may_join(held.text, line.text))):
                 held = held._replace(text=f"{held.text} {line.text}"[:_LONG])
                 width = len(whole)
                 continue
@@ -167,6 +177,26 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
             held, width, stamped = line, len(whole), marked
     if held is not None:
         yield held
+
+
+_PLACE_MISSING = lazy(r"BUG: K\w+SAN: .* in$|.* at:(?: \[<[0-9a-f]{8,16}>\])?$|WARNING: .* at \S+:\d+$")
+_PLACE = lazy(r"[\w.$]+(?:\+0x[0-9a-f]| \S+:\d+ \[inline\])")
+_TAINT_OPEN = lazy(r".* (?:[Nn]ot(?: tainted)?|Tainted: [A-Z][A-Z -]{0,40})$")
+_TAINT_REST = lazy(r"(?:tainted )?(?:[A-Z]{1,6} +){0,8}-* *\d{1,2}\.\d{1,3}")
+_RULED = lazy(r"[-=*]{8,}$")
+_RELEASE_LINE = lazy(r"\d{1,2}\.\d{1,3}\S* #\d")
+
+
+def _goes_on(held: str, text: str) -> bool:
+    """Whether a line lacks its end, whatever its length, and the next one is it."""
+    if _PLACE_MISSING.match(held):
+        return _PLACE.match(text) is not None
+    return _TAINT_OPEN.match(held) is not None and _TAINT_REST.match(text) is not None
+
+
+def _may_join(held: str, text: str) -> bool:
+    """Whether two lines can be one: not behind a ruled line, not lockdep's line with the release."""
+    return not (_RULED.match(held) or (_RELEASE_LINE.match(text) and not _TAINT_OPEN.match(held)))
 
 
 def split_line(whole: str, number: int) -> Iterator[Line]:
@@ -191,6 +221,6 @@ def split_line(whole: str, number: int) -> Iterator[Line]:
         if follow:
             caller, start = follow[1], follow.end()
     text = text[start:].strip()
-    if kernel is None and found and _FOREIGN.match(text):
+    if kernel is None and found and _FOREIGN.match(text) and match_head(text) is None:
         kernel = False
     yield Line(number, text, time, caller, kernel)
