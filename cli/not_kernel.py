@@ -35,7 +35,8 @@ def shown_findings(own: Sequence[Finding], outcome: str) -> list[Finding]:
     """
     shown = [finding for finding in own if finding.verdict.shown]
     if outcome == "not-a-kernel-bug":
-        shown.sort(key=lambda finding: finding.verdict is not Verdict.NOT_A_KERNEL_BUG)
+        # a disk or a server that does not answer says more than the setting that made a panic of it
+        shown.sort(key=lambda finding: (finding.verdict is not Verdict.NOT_A_KERNEL_BUG, is_setting(finding)))
     return shown
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePath
 
-from kbmatch.cli.not_kernel import bugs_beside, excepted, foreign_modules, is_setting, other_advice, setting_behind, shown_by_memory
+from kbmatch.cli.not_kernel import (
+    bugs_beside,
+    excepted,
+    foreign_modules,
+    is_setting,
+    other_advice,
+    setting_behind,
+    shown_by_memory,
+)
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling

@@ -27,6 +27,10 @@ MAX_TASKS = 1000
 """Blocked tasks of one event that any-task looks at."""
 
 
+SURVIVABLE = frozenset(("hung-task", "soft-lockup", "hard-lockup", "rcu-stall", "workqueue-stall", "warning"))
+"""Kinds that end the kernel only where a setting says so."""
+
+
 class RuleSource(Protocol):
     """The knowledge base, as the matcher sees it."""
 
@@ -210,12 +214,22 @@ def _outcome(incident: Incident, findings: Sequence[Finding]) -> str:
         return "known-issue"
     if own and own[0].version_conflict:
         return "needs-escalation"
-    outside = [finding for finding in own if finding.verdict is Verdict.NOT_A_KERNEL_BUG]
-    # a setting that makes a blocked task a panic explains the panic, not the block: a bug that fits stays the question
+    kind = incident.events[fatal].kind
+    outside = [f for f in own if f.verdict is Verdict.NOT_A_KERNEL_BUG and not _is_setting(f, kind)]
+    # what a configuration explains may still have a bug beneath it: one that fits stays the question
     beneath = any(_is_serious(finding) for finding in own)
     if any(finding.rule.action != "configuration" or not beneath for finding in outside):
         return "not-a-kernel-bug"
     return "needs-escalation"
+
+
+def _is_setting(finding: Finding, kind: str) -> bool:
+    """Whether a rule explains by a setting that the kernel stopped, not why a task or CPU was stuck: that is open."""
+    return (
+        finding.rule.action == "configuration"
+        and kind in SURVIVABLE
+        and any(item.fact == "panic" for item in finding.evidence)
+    )
 
 
 def _is_serious(finding: Finding) -> bool:

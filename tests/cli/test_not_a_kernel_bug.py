@@ -139,6 +139,11 @@ def test_a_panic_that_is_a_setting_says_so_and_still_leads_to_escalation(core: A
     )
     text = core(blocked)[1]
     assert text.startswith("A SETTING, CAUSE OPEN  the panic is the setting hung_task_panic")
+    assert json.loads(core(blocked, "--format", "json")[1])["outcome"] == "needs-escalation"
+    silent = "[ 900.000000] nfs: server lab not responding, still trying\n" + blocked.replace("acme_wait", "nfs_wb_all")
+    text = core(silent)[1]
+    assert text.startswith("NOT A KERNEL BUG  tasks are blocked because an NFS server does not answer")
+    assert json.loads(core(silent, "--format", "json")[1])["outcome"] == "not-a-kernel-bug"
     assert "kernel.hung_task_panic makes a blocked task one" in text
     assert "kbmatch escalate" in text
     warned = (
