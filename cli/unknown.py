@@ -9,10 +9,15 @@ from kbmatch.cli.history.store import seen_before
 from kbmatch.cli.style import plain_text
 from kbmatch.engine.condition import show
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.finding import Diagnosis
+from kbmatch.engine.finding import Diagnosis, Finding
 from kbmatch.engine.fingerprint import fingerprint
 from kbmatch.engine.nearest import nearest_rules
+from kbmatch.engine.weak import weak_findings
 from kbmatch.kb.store.knowledge import KnowledgeBase
+
+MAX_WEAK = 3
+MAX_VALUES = 5
+MAX_SHARED = 3
 
 
 def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[str]:
@@ -25,12 +30,20 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
     yield f"    kbmatch escalate {quoted} -o pack.tar.gz"
     if index is None:
         return
+    weak = weak_findings(diagnosis, knowledge, knowledge.products, MAX_WEAK)
+    for finding in weak:
+        fixed = f", fixed in {finding.version.fixed}" if finding.version.fixed else ""
+        shared = ", ".join(_shared(finding)[:MAX_SHARED])
+        yield (
+            f"Worth a look, the same code ({shared}) though not the same trace: {finding.rule.id} "
+            f"({finding.rule.title}{fixed})."
+        )
     near = nearest_rules(diagnosis, knowledge)
     for item in near:
         word = f"{item.verdict.value}; " if item.verdict is not None else ""
         reasons = "; ".join(_difference(leaf) for leaf in item.differs)
         yield f"Nearest rule: {item.rule} ({item.title}): {word}{reasons or 'kbmatch explain says why'}."
-    if not near:
+    if not near and not weak:
         yield "No rule of the knowledge base has anything in common with this crash."
     keys = fingerprint(incident.events[index], knowledge.helper_frames, incident.kernel.release)
     yield f"Fingerprint: {keys.culprit} ({keys.words}); by its path {keys.frames}, exact {keys.exact}."
@@ -45,6 +58,16 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
     yield f"    kbmatch rule new {quoted}"
 
 
+def _shared(finding: Finding) -> tuple[str, ...]:
+    """What the crash and the rule have in common, in words."""
+    return tuple(str(text) for item in finding.evidence if isinstance(item.value, tuple) for text in item.value)
+
+
 def _difference(leaf: Explanation) -> str:
-    here = "unknown here" if leaf.observed is None else f"here it is {show(leaf.observed, leaf.fact == 'address')}"
-    return f"it needs {leaf.label}, {here}"
+    if leaf.observed is None:
+        return f"it needs {leaf.label}, unknown here"
+    seen, more = leaf.observed, ""
+    if isinstance(seen, tuple):
+        distinct = tuple(dict.fromkeys(seen))
+        seen, more = distinct[:MAX_VALUES], ", ..." if len(distinct) > MAX_VALUES else ""
+    return f"it needs {leaf.label}, here it is {show(seen, leaf.fact == 'address')}{more}"

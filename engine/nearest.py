@@ -13,6 +13,9 @@ from kbmatch.engine.verdict import Verdict
 MAX_JUDGED = 200
 """Rules that share a fact with the crash and are weighed; a function that everybody calls may have hundreds."""
 
+_PLACES = frozenset({"symbol", "culprit", "printed", "message", "panic", "task-frame"})
+"""Facts of which one must agree: a kind and a caller that everybody has are not near."""
+
 
 @dataclass(frozen=True, slots=True)
 class NearRule:
@@ -47,8 +50,9 @@ def nearest_rules(diagnosis: Diagnosis, rules: RuleSource, limit: int = 3) -> tu
             continue
         tree = rule.signature.judge(lookup)
         leaves = tuple(tree.leaves())
-        share = sum(leaf.truth is Truth.TRUE for leaf in leaves) / len(leaves) if leaves else 0.0
-        if share:
+        held = [leaf for leaf in leaves if leaf.truth is Truth.TRUE]
+        if any(leaf.fact in _PLACES for leaf in held):
+            share = len(held) / len(leaves)
             found.append(NearRule(rule.id, rule.title, round(share, 4), None, _against(tree)))
     found.sort(key=lambda near: (near.verdict is None, -near.share, near.rule))
     return tuple(found[:limit])

@@ -25,7 +25,7 @@ from kbmatch.engine.version import VERSION
 from kbmatch.kb.store.advisories import extended, read_advisories
 from kbmatch.kb.store.documents import document_to_json
 from kbmatch.kb.store.files import FORMAT, SHIPPED, KnowledgeFiles
-from kbmatch.kb.store.frames import BY_INITIAL
+from kbmatch.kb.store.frames import BY_INITIAL, load_helper_frames
 from kbmatch.kb.store.frozen_probes import to_plain
 from kbmatch.kb.store.homes import read_homes
 from kbmatch.kb.store.initials import split_by_initial
@@ -174,7 +174,9 @@ def _documents(paths: tuple[Path, ...], problems: Problems, digest: hashlib._Has
 
 def _insert_traits(target: sqlite3.Connection, mined: list[MinedRule], numbers: dict[str, int]) -> None:
     """The traits of mined rules."""
-    for rule_id, traits in weighted([rule for rule in mined if rule.id in numbers]):
+    if not mined:
+        return
+    for rule_id, traits in weighted([rule for rule in mined if rule.id in numbers], load_helper_frames()):
         rows = [(name, numbers[rule_id], weight) for name, weight in traits.items()]
         target.executemany("INSERT OR REPLACE INTO trait VALUES (?, ?, ?)", rows)
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.traits import CHECK, FILE, FOLDER, FUNCTION, MODULE, PIECE, SEEN, pieces, trait
 from kbmatch.kb.store.mined import SCALE, MinedRule
 
@@ -56,9 +57,16 @@ def rule_traits(rule: MinedRule) -> dict[str, float]:
     return found
 
 
-def weighted(rules: Sequence[MinedRule]) -> Iterator[tuple[str, dict[str, float]]]:
-    """(rule id, its traits with their final weights) of each rule."""
+def weighted(rules: Sequence[MinedRule], helpers: HelperFrames) -> Iterator[tuple[str, dict[str, float]]]:
+    """(rule id, its traits with their final weights) of each rule; a function that carries no blame is no trait."""
     traits = [(rule.id, rule_traits(rule)) for rule in rules]
+    functions = {name[2:] for _, own in traits for name in own if name[0] == FUNCTION}
+    carried = {
+        trait(FUNCTION, name) for name in functions if helpers.is_helper(name, "bug") or helpers.is_dispatcher(name)
+    }
+    traits = [
+        (rule_id, {name: weight for name, weight in own.items() if name not in carried}) for rule_id, own in traits
+    ]
     count = Counter(name for _, own in traits for name in own)
     whole = math.log(max(SCALE, len(rules)))
     for rule_id, own in traits:
