@@ -125,9 +125,9 @@ def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
 _MAIL_BYTES = 1 << 20
 _MAIL_WIDTH = 92
 _WRAP = 66
+"""Mail programs break lines at 72 columns or more; some count the quotes."""
 _FIRST_WORDS = 40
 _SHORT = 48
-"""Mail programs break lines at 72 columns or more; some count the quotes."""
 _BEGINS = lazy(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
     r"|Code: |Call |BUG|"

@@ -123,7 +123,10 @@ def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
     homes = sorted((SHIPPED / "functions").glob("*.txt"))
     for path in homes:
         digest.update(path.read_bytes())
-    rows = ((name, " ".join(files)) for name, files in read_homes(homes).items())
+    found = read_homes(homes)
+    numbers = {file: number for number, file in enumerate(sorted({file for files in found.values() for file in files}))}
+    target.executemany("INSERT INTO source VALUES (?, ?)", [(number, file) for file, number in numbers.items()])
+    rows = ((name, " ".join(str(numbers[file]) for file in files)) for name, files in found.items())
     target.executemany("INSERT INTO home VALUES (?, ?)", rows)
     return table_of(products)
 

@@ -115,13 +115,19 @@ class Layer:
 
     def homes(self, functions: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The source files that define each of the functions; only of functions and files that rules are about."""
-        found: dict[str, tuple[str, ...]] = {}
+        found: dict[str, list[str]] = {}
         names = list(functions)
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             query = f"SELECT function, files FROM home WHERE function IN ({','.join('?' * len(batch))})"  # noqa: S608
-            found.update((str(row[0]), tuple(str(row[1]).split(" "))) for row in self.rows(query, batch))
-        return found
+            found.update((str(row[0]), str(row[1]).split(" ")) for row in self.rows(query, batch))
+        numbers = list(dict.fromkeys(number for listed in found.values() for number in listed))
+        paths: dict[str, str] = {}
+        for start in range(0, len(numbers), _BATCH):
+            batch = numbers[start : start + _BATCH]
+            query = f"SELECT number, path FROM source WHERE number IN ({','.join('?' * len(batch))})"  # noqa: S608
+            paths.update((str(row[0]), str(row[1])) for row in self.rows(query, batch))
+        return {name: tuple(paths[n] for n in listed if n in paths) for name, listed in found.items()}
 
     def related(self, traits: Mapping[str, float]) -> dict[int, list[tuple[str, float]]]:
         """Rule number -> the traits that it shares with these, and the products of both weights."""

@@ -6,7 +6,8 @@ rule       number, id, status, file, document
 entry      (fact, value) -> rule number; what candidates are looked up by
 resembling function -> rule number, and the most that it can add to the score of the rule's scored leaf
 trait      trait of a mined rule -> rule number, weight (kb/store/traits.py)
-home       function -> the source files that define it, blanks between
+source     number -> source file of the kernel
+home       function -> numbers of the source files that define it, blanks between
 probed     probe id -> rule number
 document   name -> JSON: the product table, the helper frames, each probe and layout, the probes' heads; probes and
            layouts also as they were written, which is what a file from elsewhere is read by (kb/store/carried.py)
@@ -28,13 +29,16 @@ CREATE TABLE resembling (function TEXT NOT NULL, rule INTEGER NOT NULL, bound RE
                          PRIMARY KEY (function, rule)) WITHOUT ROWID;
 CREATE TABLE trait (name TEXT NOT NULL, rule INTEGER NOT NULL, weight REAL NOT NULL,
                     PRIMARY KEY (name, rule)) WITHOUT ROWID;
+CREATE TABLE source (number INTEGER PRIMARY KEY, path TEXT NOT NULL);
 CREATE TABLE home (function TEXT PRIMARY KEY, files TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE probed (probe TEXT NOT NULL, rule INTEGER NOT NULL, PRIMARY KEY (probe, rule)) WITHOUT ROWID;
 CREATE TABLE document (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 """
 
-TABLES = {"meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule",
-          "trait": "name, rule", "home": "function", "probed": "probe, rule", "document": "name"}  # fmt: skip
+TABLES = {
+    "meta": "name", "rule": "number", "entry": "fact, value, rule", "resembling": "function, rule",
+    "trait": "name, rule", "source": "number", "home": "function", "probed": "probe, rule", "document": "name",
+}  # fmt: skip
 """The tables and what their rows are ordered by."""
 
 PROBE_TEXT, LAYOUT_TEXT = "written-probe", "written-layout"
