@@ -57,6 +57,21 @@ def _says_since(written: str, pair: Pair, branch: str | None) -> bool:
     return since == NONE or (start is not None and began is not None and not start.is_stable and start <= began)
 
 
+def _never_mended(record: Record, branch: str | None) -> bool:
+    """Whether a branch that ended before the fix has the defect: mainline's range speaks for it.
+
+    A rule for several records then leaves the branch out, although another of its defects was mended there.
+    """
+    if branch is None or any(_line(pair) == branch for pair in record.pairs):
+        return False
+    began = upstream.parse(branch)
+    for pair in record.pairs:
+        start, end = upstream.parse(pair.introduced), upstream.parse(pair.fixed)
+        if _line(pair) is None and began is not None and start is not None and end is not None and start <= began < end:
+            return True
+    return False
+
+
 def _wrong(rule: Rule, records: Mapping[str, Record]) -> Iterator[str]:
     own = [records[alias] for alias in rule.aliases if alias in records]
     pairs = [pair for record in own for pair in record.pairs]
@@ -72,9 +87,13 @@ def _wrong(rule: Rule, records: Mapping[str, Record]) -> Iterator[str]:
         if mainline and not any(pair.fixed_by.startswith(fix.commit) for fix in rule.fixes):
             yield f"{rule.id}: lacks mainline's fix {pair.fixed_by[:12]}"
     written = [span for affected in rule.affected if affected.product == UPSTREAM for span in affected.ranges]
-    for pair in pairs:
-        if not any(span.branch == _line(pair) for span in written):
-            yield f"{rule.id}: says nothing of {_line(pair) or 'mainline'}: {pair.introduced} to {pair.fixed}"
+    for record in own:
+        others = [other for other in own if other is not record]
+        for pair in record.pairs:
+            line = _line(pair)
+            if any(span.branch == line for span in written) or any(_never_mended(other, line) for other in others):
+                continue
+            yield f"{rule.id}: says nothing of {line or 'mainline'}: {pair.introduced} to {pair.fixed}"
     for span in written:
         told = [p for p in pairs if _line(p) == span.branch and p.fixed == (span.fixed or NONE)]
         if not any(_says_since(span.introduced, pair, span.branch) for pair in told):
