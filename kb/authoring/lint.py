@@ -184,12 +184,18 @@ def _name(fact: str, scalar: Scalar, whole: bool, problems: Problems) -> None:
         problems.add(scalar, "boot-address", f"0x{value:x} is an address of one boot")
 
 
+def _allows_built_in(wanted: Node | None) -> bool:
+    """Whether a list of modules has "", which stands for the kernel proper."""
+    return isinstance(wanted, Sequence) and any(isinstance(item, Scalar) and item.value == "" for item in wanted.items)
+
+
 def _module(node: Node | None, problems: Problems) -> None:
     """A module that is demanded beside the function it is of."""
     if isinstance(node, Mapping):
         for name, value in node.entries:
             if name.value == "all" and isinstance(value, Sequence):
-                keys = {str(k.value): k for item in value.items if isinstance(item, Mapping) for k, _ in item.entries}
+                entries = [entry for item in value.items if isinstance(item, Mapping) for entry in item.entries]
+                keys = {str(key.value): key for key, wanted in entries if not _allows_built_in(wanted)}
                 for module, function in (("module", "symbol"), ("culprit-module", "culprit")):
                     if module in keys and (function in keys or (module == "module" and "culprit" in keys)):
                         text = f"{module!r} beside {function!r} excludes kernels that have the driver built in"
