@@ -22,7 +22,7 @@ def test_the_founding_bug_has_three_rules() -> None:
 
 
 def test_lint_finds_nothing_and_every_condition_matters_to_some_case() -> None:
-    summary = check_rules(RULES, tables(), lint=True)
+    summary = check_rules(RULES, tables(), lint=True, others=dict(KnowledgeBase().rules))
     assert [str(problem) for problem in summary.problems] == []
     assert summary.rules == len(RULES)
 
