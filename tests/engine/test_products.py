@@ -112,6 +112,7 @@ def identify(release: str | None, version: str | None = None, banner: str | None
         ("6.1.159-181.297.amzn2023.x86_64", None, ("amzn2023", "6.1", None, "6.1.159")),
         ("6.1.11-arch1-1", "#1 a4e1ab56", ("arch", None, None, "6.1.11")),
         ("6.6.34-1-lts", "#1 SMP PREEMPT_DYNAMIC Sun, 16 Jun 2024", ("arch", None, None, "6.6.34")),
+        ("5.10.26-1-MANJARO", "#1", ("manjaro", None, None, "5.10.26")),
         ("6.1.145-android14-11-gedaaac4d5c85", None, ("android", "android14", None, "6.1.145")),
         # upstream
         ("6.10.0-rc4", None, ("linux", None, None, "6.10-rc4")),
@@ -147,7 +148,6 @@ def test_kernels_are_recognised(
         ("4.18.0-477.10.1.el8_lustre.x86_64", "#1"),
         ("3.3.0-0.15.el7.x86_64", "#1"),
         ("5.15.63-flatcar", "#1"),
-        ("5.10.26-1-MANJARO", "#1"),
         ("5.11.0-1-surface-dev", "#2"),
         ("6.9.3-76060903-generic", "#202405300957~1738770968~22.04~d5f7c84"),
         ("4.19.0-6-amd64", "#1 SMP Uos 4.19.67-11eagle (2020-03-21)"),
@@ -287,7 +287,7 @@ def test_members_of_a_family_share_versions_but_not_live_patches() -> None:
 def test_every_product_of_a_distribution_says_that_a_reboot_is_needed() -> None:
     for entry in PRODUCTS:
         assert entry.reboot or entry.id in ("linux", "android")
-        assert entry.changelog_command() or entry.id in ("linux", "android", "arch")
+        assert entry.changelog_command() or entry.id in ("linux", "android", "arch", "manjaro")
 
 
 def test_a_table_is_an_ordered_collection() -> None:
