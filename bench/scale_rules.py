@@ -4,8 +4,8 @@ usage: python bench/scale_rules.py [--sizes 100,1000,10000,100000] [--rounds N] 
 
 kbmatch is installed into a temporary folder as from a wheel; its compiled knowledge is replaced by one of N distinct
 rules (symbols, frames, modules and version ranges made from a seed) beside the shipped tables and the founding case's.
-Half of them are scored, as mined ones are, and share much-travelled functions as often as those do. Two logs are diagnosed:
-the founding case (or LOG), and a crash of a driver that does not exist below just those functions - the worst case.
+Half of them are scored, as mined ones are, and share much-travelled functions as often as those do. Two logs are
+diagnosed: the founding case (or LOG), and a crash of a driver that does not exist below just those functions.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _scored(random_: random.Random, symbol: str, pool: list[str], count: int) ->
 
 
 def compiled(count: int, target: Path) -> None:
-    """A compiled knowledge base: shipped tables, probes and curated rules, and `count` synthetic ones."""
+    """A compiled knowledge base: shipped tables and probes, the founding case's rules, `count` synthetic ones."""
     from kbmatch.engine.document import Problems
     from kbmatch.engine.rule_loader import load_rule
     from kbmatch.kb.store.compiler import _insert, compile_knowledge
