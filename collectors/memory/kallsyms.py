@@ -56,6 +56,7 @@ class Kallsyms:
         self._numbers: int | None = None
         self._blocks: dict[int, bytearray] = {}
         self._ranked: dict[int, bytes] = {}
+        self._ordered = False
         self._prepared = False
 
     def _read_tokens(self) -> list[bytes]:
@@ -227,12 +228,15 @@ class Kallsyms:
                 self._markers = None
                 return
             self._numbers = numbers
-            if numbers is not None:
-                sample = [self._by_name(rank) for rank in _first_ranks(0, self.count, _SAMPLED)]
-                if any(low > high for low, high in pairwise(sample)):
-                    self._numbers = None
         except (MemoryUnavailable, IndexError):
             self._markers = self._numbers = None
+
+    def _is_ascending(self) -> bool:
+        """Whether the names that every search begins with stand in order."""
+        if not self._ordered:
+            sample = [self._by_name(rank) for rank in _first_ranks(0, self.count, _SAMPLED)]
+            self._ordered = all(low <= high for low, high in pairwise(sample))
+        return self._ordered
 
     def _number(self, rank: int) -> int:
         data = self._memory.read((self._numbers or 0) + 3 * rank, 3)
@@ -284,7 +288,11 @@ class Kallsyms:
         if self._numbers is not None:
             try:
                 numbers = {name: self._search_sorted(name.encode()) for name in wanted}
+                # a name that is found is proof enough; one that is not may stand in numbers that are no such table
+                trusted = all(number is not None for number in numbers.values()) or self._is_ascending()
             except (MemoryUnavailable, IndexError):
+                trusted = False
+            if not trusted:
                 self._numbers = None
             else:
                 return self._addresses({name: n for name, n in numbers.items() if n is not None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kbmatch.collectors.dump import Dump
@@ -72,8 +73,13 @@ def run_probes(
             run.events = tuple(fatal if e.fatal else e for e in events)
         told = _told(fatal)
     view = KernelView(dump, memory, sorted({name for head in heads for name in head.symbols}), told)
+    shown = _first_words(events)
     for head in heads:
-        if _applies(head, view, fatal) and not _is_empty(head, view) and (probe := source.probe(head.id)) is not None:
+        if (
+            _applies(head, view, fatal, shown)
+            and not _is_empty(head, view)
+            and (probe := source.probe(head.id)) is not None
+        ):
             state = _run(probe, dump, view, source, fatal, debuginfo)
             if not state.records and state.why == NOTHING:
                 continue  # a driver that is built in but has no device is no news
@@ -106,7 +112,7 @@ def _with_line(event: Signature, dump: Dump, debuginfo: DebugInfo) -> Signature:
     return event if line is None else replace(event, source_line=line)
 
 
-def _applies(probe: ProbeHead, view: KernelView, event: Signature | None) -> bool:
+def _applies(probe: ProbeHead, view: KernelView, event: Signature | None, shown: frozenset[str]) -> bool:
     if not probe.module:
         return True
     modules = view.modules
@@ -114,7 +120,19 @@ def _applies(probe: ProbeHead, view: KernelView, event: Signature | None) -> boo
         return True
     if modules is None and event is not None:
         return probe.module in {event.module, *(frame.module for frame in event.trace)}
-    return any(view.kernel_symbol(name) is not None for name in probe.guards)
+    # Built in? Only asked of drivers whose functions the crash shows: each name costs a search of the symbol table.
+    return any(_first_word(name) in shown and view.kernel_symbol(name) is not None for name in probe.guards)
+
+
+def _first_word(symbol: str) -> str:
+    """What a driver's names begin with: "xennet" of xennet_poll."""
+    return symbol.lstrip("_").partition("_")[0]
+
+
+def _first_words(events: Sequence[Signature]) -> frozenset[str]:
+    """The first words of all functions that the events show."""
+    frames = [f for e in events for trace in (e.trace, *(task.trace for task in e.tasks)) for f in trace]
+    return frozenset(_first_word(name) for name in (*(e.symbol or "" for e in events), *(f.symbol for f in frames)))
 
 
 def _is_empty(head: ProbeHead, view: KernelView) -> bool:
