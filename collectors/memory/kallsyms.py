@@ -289,13 +289,11 @@ class Kallsyms:
             try:
                 numbers = {name: self._search_sorted(name.encode()) for name in wanted}
                 # a name that is found is proof enough; one that is not may stand in numbers that are no such table
-                trusted = all(number is not None for number in numbers.values()) or self._is_ascending()
+                if all(number is not None for number in numbers.values()) or self._is_ascending():
+                    return self._addresses({name: n for name, n in numbers.items() if n is not None})
             except (MemoryUnavailable, IndexError):
-                trusted = False
-            if not trusted:
-                self._numbers = None
-            else:
-                return self._addresses({name: n for name, n in numbers.items() if n is not None})
+                pass
+            self._numbers = None
         tokens = self._tokens
         names = {name.encode(): name for name in wanted}
         found: dict[str, int] = {}
