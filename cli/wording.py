@@ -20,6 +20,7 @@ from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
 from kbmatch.engine.incident import Kernel, Machine
 from kbmatch.engine.logic import Truth
+from kbmatch.engine.products import Product
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.ties import MARGIN, is_scored
@@ -230,9 +231,7 @@ def advice(
 
             lines += islice(unknown_advice(diagnosis, knowledge), 2)
     elif action == "upgrade":
-        name = f"upstream's {finding.recommend.version}" if finding.version.by_upstream else finding.recommend.version
-        what = f"the kernel of {product.name}" if product else "the kernel"
-        lines.append(f"Upgrade {what} to {name} or later, then reboot:")
+        lines.append(_upgrade(finding, product))
         lines += [f"    {command}" for command in finding.recommend.commands]
         if product is not None and product.livepatch:
             lines.append(product.livepatch)
@@ -259,6 +258,18 @@ def advice(
         lines.append(f"Until then: {finding.rule.workaround.strip()}")
     lines += [f"See {reference}" for reference in finding.rule.references]
     return lines
+
+
+def _upgrade(finding: Finding, product: Product | None) -> str:
+    """The sentence that says which kernel to go to; a colon at its end where commands follow."""
+    version, end = finding.recommend.version, "then reboot" + (":" if finding.recommend.commands else ".")
+    if product is not None and not product.package and product.tracks_stable and product.scheme == "upstream":
+        commits = [fix.commit for fix in finding.rule.fixes]
+        taken = f", or take over the fix {commits[0]}" if commits else ""
+        return f"Build the kernel from upstream's {version} or later{taken}, {end}"
+    name = f"upstream's {version}" if finding.version.by_upstream else version
+    what = f"the kernel of {product.name}" if product else "the kernel"
+    return f"Upgrade {what} to {name} or later, {end}"
 
 
 def _by_title(finding: Finding) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kbmatch.engine.incident import Kernel
+from kbmatch.engine.patterns import lazy
 from kbmatch.engine.products import UPSTREAM, Product, Products
 from kbmatch.engine.values import dataclass
 from kbmatch.engine.version_range import (
@@ -195,22 +196,53 @@ def _judge_upstream(
     own = product.id == UPSTREAM
     text = (product.running_version(kernel) if own else kernel.upstream_base) or ""
     running = upstream.parse(text)
+    usable = [s for s in spans if well_formed(s.range, "upstream")]
+    if running is not None:
+        return _judge_release(usable, product, kernel, text, running)
+    branch = _branch_alone(kernel.release or "")
+    whole = None if branch is None else _judge_branch(usable, product, kernel, branch)
+    if whole is not None and (vendor is None or whole.status is not VersionStatus.UNKNOWN):
+        return whole
+    if vendor is not None:
+        return vendor
+    why = f"{product.name}: the stable release it is built on is not known from this input"
+    return VersionJudgement(
+        VersionStatus.UNKNOWN, product.id, kernel.stream, None, None, None, why, by_upstream=not own
+    )  # fmt: skip
+
+
+_PLACEHOLDER = lazy(r"([3-9]\.[0-9]{1,2})\.0-[0-9]")
+
+
+def _branch_alone(release: str) -> str | None:
+    """Return the branch of a release whose third number is a placeholder: "6.1" of "6.1.0-18-amd64"."""
+    match = _PLACEHOLDER.match(release[:128])
+    return match[1] if match else None
+
+
+def _judge_branch(usable: list[_Span], product: Product, kernel: Kernel, branch: str) -> VersionJudgement | None:
+    """Return the judgement that holds for every stable release of a branch, None where they differ."""
+    first, last = upstream.parse(branch), upstream.parse(f"{branch}.{_LAST_PATCH}")
+    assert first is not None and last is not None
+    one, other = (_judge_release(usable, product, kernel, f"{branch}.y", ends) for ends in (first, last))
+    return one if one.status is other.status else None
+
+
+_LAST_PATCH = 99999
+
+
+def _judge_release(
+    usable: list[_Span], product: Product, kernel: Kernel, text: str, running: UpstreamVersion
+) -> VersionJudgement:
+    own = product.id == UPSTREAM
 
     def answer(
         status: VersionStatus, why: str, span: _Span | None = None, fixed: str | None = None
     ) -> VersionJudgement:
         source = span.source if span else None
-        return VersionJudgement(
-            status, product.id, kernel.stream, text or None, fixed, source, why, by_upstream=not own
-        )
+        return VersionJudgement(status, product.id, kernel.stream, text, fixed, source, why, by_upstream=not own)
 
-    if running is None:
-        if vendor is not None:
-            return vendor
-        what = f"{product.name}: the stable release it is built on is not known from this input"
-        return answer(VersionStatus.UNKNOWN, what)
     name = text if own else f"{product.name} (upstream {text})"
-    usable = [s for s in spans if well_formed(s.range, "upstream")]
     listed = [s for s in usable if _branch(s.range) == running.branch]
     mainline = [s for s in usable if _branch(s.range) is None]
     # With commits on top of x.y it is on its way to x.y+1, not a stable kernel of branch x.y.
@@ -235,6 +267,8 @@ def _judge_upstream(
         end = f"fixed at the latest in {fixed}" if fixed else "nor where it is fixed"
         return answer(VersionStatus.UNKNOWN, f"it is not known whether {name} has the defect; {end}", before[0], fixed)
     why = f"{name} is before {lines[0].range.introduced}, which brought the defect in"
+    if product.backports:
+        return answer(VersionStatus.UNKNOWN, f"{why}, unless it was taken over into this build", lines[0])
     return answer(VersionStatus.BEFORE_INTRODUCED, why, lines[0])
 
 

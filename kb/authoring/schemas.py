@@ -285,7 +285,7 @@ def products_schema() -> Schema:
         "items": _object(dict.fromkeys(("release", "build", "package_version"), _TEXT), minProperties=1),
     }
     stream = _object({"id": _TEXT, "name": _TEXT, "match": patterns}, ("id", "match"))
-    flags = {name: {"type": "boolean"} for name in ("sequential", "rolling", "hidden-rebuild")}
+    flags = {name: {"type": "boolean"} for name in ("sequential", "rolling", "backports", "hidden-rebuild")}
     product = _object(
         {
             "id": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,39}$"}, "name": _TEXT, "vendor": _TEXT,

@@ -31,7 +31,7 @@ class _Problems(Problems):
 
 _KEYS = (
     "id", "name", "vendor", "scheme", "tracks", "family", "base", "recognise", "read", "streams",
-    "stream-form", "sequential", "rolling", "hidden-rebuild", "package", "dists", "commands", "reboot", "livepatch",
+    "stream-form", "sequential", "rolling", "backports", "hidden-rebuild", "package", "dists", "commands", "reboot", "livepatch",
 )  # fmt: skip
 _ID = lazy(r"[a-z][a-z0-9-]{0,39}\Z")
 _STREAM_ID = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
@@ -129,6 +129,7 @@ def _product(node: Mapping, earlier: dict[str, Product], problems: Problems) -> 
         "stream_form": _expression(node.get("stream-form"), problems),
         "sequential": _boolean(reader, "sequential"),
         "rolling": _boolean(reader, "rolling"),
+        "backports": _boolean(reader, "backports"),
         "hidden_rebuild": _boolean(reader, "hidden-rebuild"),
         "package": reader.text("package"),
         "dists": reader.texts("dists"),

@@ -221,6 +221,35 @@ def test_upstream_ranges_never_hold_for_other_vendors(release: str) -> None:
     assert judged.fixed is None
 
 
+@pytest.mark.parametrize(
+    ("ranges", "status"),
+    [
+        ([("5.10", "5.8", "5.10.36"), (None, "5.8", "6.7")], A),  # no fix in 6.1 at all
+        ([("6.1", "5.8", "6.1.50"), (None, "5.8", "6.7")], U),  # mended somewhere within 6.1
+        ([("6.1", "6.1.9", None), (None, "6.2", "6.7")], U),  # brought in somewhere within 6.1
+        ([(None, "5.8", "5.19")], F),
+        ([(None, "6.4", "6.7")], B),
+    ],
+)
+def test_where_the_stable_number_is_hidden_what_holds_for_the_whole_branch_counts(
+    ranges: list[tuple[str | None, str, str | None]], status: VersionStatus
+) -> None:
+    judged = run([upstream(*ranges)], "6.1.0-18-amd64")
+    assert judged.status is status, judged.why
+    assert "6.1.y" in judged.why or status is U
+
+
+def test_an_own_build_may_hold_what_came_later_upstream() -> None:
+    bug = upstream((None, "5.12", "5.14"))
+    assert run([bug], "5.11.6").status is B
+    for release in ("5.11.6-pserver", "5.11.0-1-surface-dev"):
+        judged = run([bug], release)
+        assert judged.status is U
+        assert "taken over" in judged.why
+    assert run([bug], "5.13.2-pserver").status is A
+    assert run([bug], "5.14.1-pserver").status is F
+
+
 def test_the_vendors_own_ranges_win_over_upstreams() -> None:
     vendor = Affected("debian", (VersionRange("0", "6.1.20-2", stream="12"),), "DSA")
     judged = run([BUG, vendor], "6.1.0-9-amd64", "#1 SMP Debian 6.1.27-1 (2023-05-08)")
