@@ -265,7 +265,7 @@ def _upgrade(finding: Finding, product: Product | None) -> str:
     version, end = finding.recommend.version, "then reboot" + (":" if finding.recommend.commands else ".")
     if product is not None and not product.package and product.tracks_stable and product.scheme == "upstream":
         commits = [fix.commit for fix in finding.rule.fixes]
-        taken = f", or take over the fix {commits[0]}" if commits else ""
+        taken = f", or take over the fix {commits[0][:12]}" if commits else ""
         return f"Build the kernel from upstream's {version} or later{taken}, {end}"
     name = f"upstream's {version}" if finding.version.by_upstream else version
     what = f"the kernel of {product.name}" if product else "the kernel"

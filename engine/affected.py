@@ -222,9 +222,8 @@ def _branch_alone(release: str) -> str | None:
 
 def _judge_branch(usable: list[_Span], product: Product, kernel: Kernel, branch: str) -> VersionJudgement | None:
     """Return the judgement that holds for every stable release of a branch, None where they differ."""
-    first, last = upstream.parse(branch), upstream.parse(f"{branch}.{_LAST_PATCH}")
-    assert first is not None and last is not None
-    one, other = (_judge_release(usable, product, kernel, f"{branch}.y", ends) for ends in (first, last))
+    ends = (_version(branch), _version(f"{branch}.{_LAST_PATCH}"))
+    one, other = (_judge_release(usable, product, kernel, f"{branch}.y", end) for end in ends)
     return one if one.status is other.status else None
 
 

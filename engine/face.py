@@ -16,6 +16,8 @@ from kbmatch.engine.values import dataclass, replace
 MAX_NAMES = 64
 """Functions of a trace that are looked at; deeper ones are the same in every crash."""
 MAX_TASKS = 20
+LONG_LIST = 20
+"""So many loaded modules mean that drivers are modules here."""
 MAX_INLINED = 12
 """Functions that one frame may stand for."""
 _TRACE_SOURCE = re.compile(r"(?<![\w./-])(?:\.{1,2}/)*((?:[\w+-]+/){1,8}[\w.+-]+\.[chS]):\d+")
@@ -176,6 +178,17 @@ class Face:
         culprit = self.event.culprit
         tags = [self.event.module, culprit.module if culprit else None, *(name.module for name in self.sequence)]
         return frozenset(tag.replace("-", "_") for tag in tags if tag)
+
+    def lacks(self, words: Iterable[str], least: int = LONG_LIST) -> bool:
+        """Whether a list of `least` or more loaded modules has none with one of the words in its name.
+
+        A short one is no proof: kernels of one's own have drivers built in, and reporters cut lists.
+        """
+        loaded = self.event.modules or ()
+        if len(loaded) < least:
+            return False
+        names = [name.replace("-", "_").lower() for name in loaded]
+        return not any(word in name if len(word) > 2 else word == name for word in words for name in names)
 
     @cached_property
     def sources(self) -> frozenset[str]:

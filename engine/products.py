@@ -103,8 +103,8 @@ class Product:
     `base`: the upstream version that a line of its own was cut from and whose number it keeps. `streams` are
     its lines; where they are too many to list (Fedora's releases), `stream_form` is what their ids look like.
     `sequential`: they follow each other on one line, so that a range without a stream makes sense. `rolling`:
-    a fix in a newer upstream series reaches its users. `backports`: it may hold what came into upstream later, so that a
-    number before the introduction proves nothing. `hidden_rebuild`: the release lacks the package's last
+    a fix in a newer upstream series reaches its users. `backports`: it may hold what came into upstream later, so
+    that a number before the introduction proves nothing. `hidden_rebuild`: the release lacks the package's last
     number (SUSE). `dists` are the dist tags that its packages may have.
     """
 

@@ -8,8 +8,8 @@ from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.similarity import MAX_FRAMES, Similar
 
 SIMILAR = "similar"
-_FLAGS = ("magnet", "alone", "titled")
-_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "mentioned", "access", *_FLAGS)
+_FLAGS = ("magnet", "alone", "titled", "foreign")
+_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "mentioned", "access", "driver", *_FLAGS)
 
 
 def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
@@ -44,6 +44,8 @@ def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
         mentioned=reader.texts("mentioned"),
         access=None if node.get("access") is None else reader.one_of("access", ACCESSES),
         titled=_flag(node, "titled", problems),
+        driver=reader.texts("driver"),
+        foreign=_flag(node, "foreign", problems),
         mark=mark,
     )
 

@@ -34,6 +34,9 @@ _STALL_DEPTH = 16
 _RARE, _TELLING = 0.85, 0.55
 _LONE = 0.45
 _CAPPED = LIKELY - 0.01
+_WHOLE, _ALL_SHOWN = 0.95, 0.97
+"""From here on a crash shows all that is known of the other one."""
+_NO_DRIVER = 0.35
 HANGS = frozenset(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-stall"))
 
 
@@ -43,10 +46,11 @@ class Similar:
     function that was printed, `frames` the specific functions that called the blamed one, innermost first, `weights`
     how rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the
     crash must show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many
-    defects crash in the blamed function. `alone`: the crash shows nothing of what was fixed, so resemblance is never
-    enough for an answer. `mentioned`: functions that the fix is about, though the crash does not show them; a crash in
-    one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title names the
-    blamed function, so that the very line that warned is enough.
+    defects crash in the blamed function. `alone`: little is known of the crash, so that only one which shows all of it
+    is answered. `foreign`: a driver was mended of which the crash shows nothing; `driver` are words of which its
+    modules have one in their names. `mentioned`: functions that the fix is about, though the crash does not show them;
+    a crash in one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title names
+    the blamed function, so that the very line that warned is enough.
     """
 
     kind: str
@@ -61,6 +65,8 @@ class Similar:
     mentioned: tuple[str, ...] = ()
     access: str | None = None
     titled: bool = False
+    driver: tuple[str, ...] = ()
+    foreign: bool = False
     mark: Mark | None = None
 
     @property
@@ -162,13 +168,21 @@ class Similar:
     def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
         if self.at is not None and face.at is not None and self.kind == face.kind and _file(self.at) != _file(face.at):
             value *= 0.6  # another BUG or WARN of the same function or of a shared helper
-        sure = self.titled and self._same_line(face, whom)
+        if self.driver and face.lacks(self.driver) and not (self.anchor and self._anchored(face)):
+            value *= _NO_DRIVER
+        whole = value >= _WHOLE and shared >= _ALL_SHOWN and whom == _BLAMED
+        all_shown = whole and following > 1
+        line = self._same_line(face, whom) and not (self.magnet or self.foreign)
+        sure = line or (self.titled and whole and following > 0)
         several = sure or len(set(self.blamed) & set(face.blamed)) > 1
-        if not several and not self._telling():
+        telling = self._telling()
+        if not several and not telling:
             value = min(value, _CAPPED if self._is_told(face) or self._same_line(face, whom) else _LONE)
-        if not several and not self._shares_rare(face) and sum(name in face.names for name in self._telling()) < 2:
+        if not (several or all_shown or self._shares_rare(face) or sum(n in face.names for n in telling) > 1):
             value = min(value, _CAPPED)  # one function alone is no answer, nor with a caller that many have
-        if self.alone and not sure:
+        if self.foreign and not (all_shown and self._has_driver(face)):
+            value = min(value, _CAPPED)
+        if self.alone and not (sure or all_shown):
             value = min(value, _CAPPED)
         if self.access is not None and face.event.access is not None and self.access != face.event.access:
             value = min(value * _OTHER_ACCESS, _CAPPED)  # another instruction of the function
@@ -187,6 +201,10 @@ class Similar:
     def _same_line(self, face: Face, whom: float) -> bool:
         """Whether the very line that warned is known: the same sign, though perhaps of another defect."""
         return whom == _BLAMED and self.at is not None and ":" in self.at and self.at == face.at
+
+    def _has_driver(self, face: Face) -> bool:
+        """Whether a module of the mended driver is loaded."""
+        return bool(self.driver and face.event.modules) and not face.lacks(self.driver, least=1)
 
     def _is_told(self, face: Face) -> bool:
         """Whether a function that the fix is about called the blamed one, though no quoted trace shows it."""

@@ -15,7 +15,7 @@ from kbmatch.engine.affected import VersionJudgement, VersionStatus
 from kbmatch.engine.condition import Condition
 from kbmatch.engine.diagnose import judge_version
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.face import compatibility
+from kbmatch.engine.face import Face, compatibility
 from kbmatch.engine.finding import Diagnosis, Evidence, Finding
 from kbmatch.engine.logic import Truth
 from kbmatch.engine.products import Products
@@ -65,13 +65,13 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
     event = incident.events[index]
     functions = functions_of(incident.events)
     traits = traits_of(incident.events, functions, source.homes(functions), incident.kernel.release)
-    kinds = tuple(dict.fromkeys(e.kind for e in incident.events))
+    kinds, face = tuple(dict.fromkeys(e.kind for e in incident.events)), Face(event)
     known = {finding.rule.id for finding in diagnosis.findings}
     known.update(alias.lower() for finding in diagnosis.findings for alias in finding.rule.aliases)
     ranked: list[tuple[float, Rule, tuple[str, ...], VersionJudgement]] = []
     for strength, rule, shared in source.related(traits, _JUDGED):
         kind = _compatible(rule.signature, kinds)
-        if rule.id in known or kind is None:
+        if rule.id in known or kind is None or _is_driver_missing(rule.signature, face):
             continue
         version = judge_version(rule, event, incident, products)
         if version.status in (VersionStatus.FIXED, VersionStatus.BEFORE_INTRODUCED):
@@ -94,6 +94,11 @@ def _compatible(condition: Condition, kinds: Sequence[str]) -> float | None:
     """How well the kinds of the rule's crashes go with those seen; None where it has no scored leaf."""
     leaves = _scored(condition)
     return max((compatibility(leaf.kind, kind) for leaf in leaves for kind in kinds), default=None)
+
+
+def _is_driver_missing(condition: Condition, face: Face) -> bool:
+    """Whether the fix is in a driver that is not among the modules loaded."""
+    return any(leaf.driver and face.lacks(leaf.driver) for leaf in _scored(condition))
 
 
 def _scored(condition: Condition) -> list[Similar]:

@@ -116,7 +116,7 @@ def _event_condition(reference: str, *, signature: bool) -> Schema:
             "kind": {"enum": list(FAMILY)}, "top": _TEXT, "blamed": {**_TEXTS, "minItems": 1}, "frames": _TEXTS,
             "weights": numbers, "anchor": _TEXTS, "at": _TEXT, "magnet": {"type": "boolean"},
             "alone": {"type": "boolean"}, "mentioned": _TEXTS, "access": {"enum": list(ACCESSES)},
-            "titled": {"type": "boolean"},
+            "titled": {"type": "boolean"}, "driver": _TEXTS, "foreign": {"type": "boolean"},
         },
         ("kind", "blamed"),
     )  # fmt: skip

@@ -40,6 +40,7 @@ from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.rule import STATUSES
 from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.documents import document_from_plain
+from kbmatch.kb.store.drivers import driver_words
 from kbmatch.kb.store.yaml_reader import read_yaml
 
 OVERRIDES = "overrides.yaml"
@@ -253,6 +254,11 @@ def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], d
         similar["magnet"] = True
     if rule.tier == "thin":
         similar["alone"] = True
+    if not rule.anchor and any(file.startswith(("drivers/", "sound/")) for file in rule.files):
+        similar["foreign"] = True
+    words = driver_words(rule.files)
+    if words:
+        similar["driver"] = list(words)
     if rule.mentioned and crash is rule.crashes[0]:
         similar["mentioned"] = list(rule.mentioned)
     return similar

@@ -31,7 +31,8 @@ class _Problems(Problems):
 
 _KEYS = (
     "id", "name", "vendor", "scheme", "tracks", "family", "base", "recognise", "read", "streams",
-    "stream-form", "sequential", "rolling", "backports", "hidden-rebuild", "package", "dists", "commands", "reboot", "livepatch",
+    "stream-form", "sequential", "rolling", "backports",
+    "hidden-rebuild", "package", "dists", "commands", "reboot", "livepatch",
 )  # fmt: skip
 _ID = lazy(r"[a-z][a-z0-9-]{0,39}\Z")
 _STREAM_ID = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")

@@ -71,9 +71,41 @@ def test_a_magnet_needs_more_than_itself_and_one_caller() -> None:
     assert magnet.score(Face(crash("acme_submit", "acme_start", "acme_open", kind="warning"))) >= LIKELY
 
 
-def test_a_thin_rule_never_answers() -> None:
+def test_a_thin_rule_answers_only_a_crash_that_shows_all_that_it_knows() -> None:
     thin = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, alone=True)
-    assert POSSIBLE <= score(crash(*WHOLE), thin) < LIKELY
+    assert score(crash(*WHOLE), thin) >= LIKELY
+    assert POSSIBLE <= score(crash(*WHOLE[:-1]), thin) < LIKELY
+    assert POSSIBLE <= score(crash(*WHOLE, kind="bug"), thin) < LIKELY
+    lone = Similar("null-deref", KNOWN.blamed, KNOWN.top, alone=True)
+    assert score(crash(*WHOLE), lone) < LIKELY
+
+
+LOADED = tuple(f"module{i}" for i in range(30))
+
+
+def test_a_fix_in_a_driver_that_the_crash_does_not_show_is_an_answer_only_where_the_driver_is_loaded() -> None:
+    foreign = Similar(
+        "null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, foreign=True, alone=True, driver=("iwlx",)
+    )
+    assert score(crash(*WHOLE, modules=(*LOADED, "iwlx_pci")), foreign) >= LIKELY
+    assert POSSIBLE <= score(crash(*WHOLE), foreign) < LIKELY  # no list of modules
+    assert POSSIBLE <= score(crash(*WHOLE, modules=("nls_cp437",)), foreign) < LIKELY  # a short one is no proof
+
+
+def test_a_machine_without_the_mended_driver_does_not_have_the_defect() -> None:
+    driver = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, driver=("iwlx",))
+    assert score(crash(*WHOLE, modules=LOADED), driver) < POSSIBLE
+    assert score(crash(*WHOLE, modules=(*LOADED, "iwlx")), driver) >= LIKELY
+    anchored = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, ("acme",), driver=("iwlx",))
+    assert score(crash(*WHOLE, modules=LOADED), anchored) >= LIKELY  # built in: its functions are there
+
+
+def test_one_caller_that_many_have_is_enough_where_the_title_names_the_function_and_all_is_shown() -> None:
+    caller, weights = ("acme_poll",), (1.0, 0.3)
+    plain = Similar("null-deref", KNOWN.blamed, KNOWN.top, caller, weights)
+    titled = Similar("null-deref", KNOWN.blamed, KNOWN.top, caller, weights, titled=True)
+    assert score(crash(*WHOLE), plain) < LIKELY <= score(crash(*WHOLE), titled)
+    assert score(crash("memcpy", "acme_clean", "other"), titled) < LIKELY
 
 
 def test_a_sanitizers_report_does_not_answer_a_production_crash() -> None:
@@ -165,14 +197,15 @@ def warned(place: str) -> Signature:
     return crash("acme_write", "vfs_write", kind="warning", source_line=place)
 
 
-def test_the_very_line_that_warned_says_more_than_the_function_but_is_no_answer() -> None:
-    assert score(warned("drivers/acme/file.c:400"), LINE) < score(warned("drivers/acme/file.c:319"), LINE) < LIKELY
+def test_the_very_line_that_warned_is_an_answer_and_another_line_of_the_function_is_none() -> None:
+    assert score(warned("drivers/acme/file.c:400"), LINE) < LIKELY <= score(warned("drivers/acme/file.c:319"), LINE)
 
 
-def test_the_very_line_of_the_function_that_the_title_names_is_an_answer() -> None:
-    titled = Similar("warning", LINE.blamed, LINE.top, at=LINE.at, alone=True, titled=True)
-    assert score(warned("drivers/acme/file.c:319"), titled) >= LIKELY
-    assert score(warned("drivers/acme/file.c:400"), titled) < LIKELY
+def test_the_very_line_is_no_answer_where_many_defects_warn_or_a_driver_was_mended_that_is_not_shown() -> None:
+    magnet = Similar("warning", LINE.blamed, LINE.top, at=LINE.at, alone=True, magnet=True)
+    foreign = Similar("warning", LINE.blamed, LINE.top, at=LINE.at, alone=True, foreign=True)
+    for known in (magnet, foreign):
+        assert score(warned("drivers/acme/file.c:319"), known) < LIKELY
 
 
 def test_another_access_is_another_instruction_and_no_answer() -> None:
