@@ -35,7 +35,7 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
         fixed = f", fixed in {finding.version.fixed}" if finding.version.fixed else ""
         shared = ", ".join(_shared(finding)[:MAX_SHARED])
         yield (
-            f"Worth a look, the same code ({shared}) though not the same trace: {finding.rule.id} "
+            f"Worth a look, though it is not the same trace ({shared}): {finding.rule.id} "
             f"({finding.rule.title}{fixed})."
         )
     near = nearest_rules(diagnosis, knowledge)

@@ -49,8 +49,8 @@ class Similar:
     defects crash in the blamed function. `alone`: little is known of the crash, so that only one which shows all of it
     is answered. `foreign`: a driver was mended of which the crash shows nothing; `driver` are words of which its
     modules have one in their names. `mentioned`: functions that the fix is about, though the crash does not show them;
-    a crash in one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title names
-    the blamed function, so that the very line that warned is enough.
+    a crash in one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title
+    names the blamed function, so that one caller that many have is enough.
     """
 
     kind: str

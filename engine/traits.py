@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from kbmatch.engine.face import Face
 from kbmatch.engine.signature import Signature
 
-FUNCTION, FILE, FOLDER, PIECE, MODULE, SEEN, CHECK = "f", "h", "d", "p", "m", "s", "w"
-"""Kinds of traits: a function, a source file, its folder, a word of names, a module, a release, a sanitizer's check."""
+FUNCTION, FILE, FOLDER, PIECE, MODULE, SEEN, CHECK, FIX, BOARD = "f", "h", "d", "p", "m", "s", "w", "c", "b"
+"""Kinds of traits: a function, a source file, its folder, a word of names, a module, a release, a sanitizer's check, a
+fix by commit, CVE id or subject line, a board."""
 MAX_EVENTS = 6
 MAX_FUNCTIONS = 120
 _DEPTH = 0.92
 _LATER_EVENT, _LEFTOVER, _LOCK = 0.75, 0.12, 0.6
-_ALL, _BEST = frozenset((FUNCTION,)), frozenset((FILE, FOLDER, MODULE, SEEN, CHECK))
+_ALL, _BEST = frozenset((FUNCTION,)), frozenset((FILE, FOLDER, MODULE, SEEN, CHECK, FIX, BOARD))
 _MOST_PIECES = 0.8
 _SPLIT = re.compile(r"[_\W]+")
 _CHECK = re.compile(r"(?:KASAN|KMSAN|KCSAN|UBSAN): ([\w-]{3,40})")
@@ -66,9 +67,16 @@ def functions_of(events: Iterable[Signature]) -> dict[str, float]:
 
 
 def traits_of(
-    events: Sequence[Signature], functions: Mapping[str, float], homes: Mapping[str, Sequence[str]], release: str | None
+    events: Sequence[Signature],
+    functions: Mapping[str, float],
+    homes: Mapping[str, Sequence[str]],
+    release: str | None,
+    fixes: Iterable[str] = (),
+    board: str | None = None,
 ) -> dict[str, float]:
-    """The traits of the events with their weights. `homes` are the source files in which a function is defined."""
+    """The traits of the events with their weights. `homes` are the source files in which a function is defined, `fixes`
+    and `board` what engine/clues.py found.
+    """
     found: dict[str, float] = {}
 
     def note(kind: str, value: str, weight: float) -> None:
@@ -92,6 +100,10 @@ def traits_of(
             note(CHECK, check, 1.0)
     if release:
         note(SEEN, release, 1.0)
+    for fix in fixes:
+        note(FIX, fix, 1.0)
+    if board:
+        note(BOARD, board, 1.0)
     return found
 
 

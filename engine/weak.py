@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus
+from kbmatch.engine.clues import board_of, named_fixes
 from kbmatch.engine.condition import Condition
 from kbmatch.engine.diagnose import judge_version
 from kbmatch.engine.explanation import Explanation
@@ -23,7 +24,7 @@ from kbmatch.engine.recommend import recommend
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.similarity import POSSIBLE, Similar
 from kbmatch.engine.ties import lateness
-from kbmatch.engine.traits import FILE, FUNCTION, MODULE, SEEN, functions_of, traits_of
+from kbmatch.engine.traits import BOARD, FILE, FIX, FUNCTION, MODULE, SEEN, functions_of, traits_of
 from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict, combine
 
@@ -33,7 +34,7 @@ LEAST = 0.2
 """Less in common is chance."""
 _JUDGED = 60
 _UNKNOWN_VERSION, _LATE = 0.8, 0.12
-_WORDS = {FUNCTION: "function", FILE: "in", MODULE: "module", SEEN: "seen on kernel"}
+_WORDS = {FUNCTION: "function", FILE: "in", MODULE: "module", SEEN: "seen on kernel", BOARD: "seen on board"}
 _SHOWN = 6
 
 
@@ -64,7 +65,11 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
         return []  # memory has proved what it is
     event = incident.events[index]
     functions = functions_of(incident.events)
-    traits = traits_of(incident.events, functions, source.homes(functions), incident.kernel.release)
+    named = named_fixes(incident.log.lines) if incident.log is not None else {}
+    traits = traits_of(
+        incident.events, functions, source.homes(functions), incident.kernel.release,
+        named, board_of(incident.machine.hardware),
+    )  # fmt: skip
     kinds, face = tuple(dict.fromkeys(e.kind for e in incident.events)), Face(event)
     known = {finding.rule.id for finding in diagnosis.findings}
     known.update(alias.lower() for finding in diagnosis.findings for alias in finding.rule.aliases)
@@ -82,7 +87,7 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
         if value >= LEAST:
             ranked.append((value, rule, shared, version))
     ranked.sort(key=lambda item: (-item[0], item[1].id))
-    return [_finding(*item, index, diagnosis, products) for item in ranked[:most]]
+    return [_finding(*item, named, index, diagnosis, products) for item in ranked[:most]]
 
 
 def is_weak_candidate(finding: Finding) -> bool:
@@ -107,11 +112,20 @@ def _scored(condition: Condition) -> list[Similar]:
     return [leaf for child in getattr(condition, "children", ()) for leaf in _scored(child)]
 
 
+def _observed(shared: Sequence[str], named: Mapping[str, int]) -> tuple[str, ...]:
+    """What both have, in words: first of all a fix that the input names, by one of its names."""
+    fixes = [name[2:] for name in shared if name[0] == FIX]
+    found = [f"the input names its fix {name}, line {named.get(name, 0)}" for name in sorted(fixes, key=len)[:1]]
+    found += [f"{_WORDS[name[0]]} {name[2:]}" for name in shared if name[0] in _WORDS]
+    return tuple(found)[:_SHOWN]
+
+
 def _finding(
     value: float,
     rule: Rule,
     shared: Sequence[str],
     version: VersionJudgement,
+    named: Mapping[str, int],
     index: int,
     diagnosis: Diagnosis,
     products: Products,
@@ -119,7 +133,7 @@ def _finding(
     event = diagnosis.incident.events[index]
     line = event.lines.get("trace", event.line)
     source = None if line is None else f"line {line}"
-    observed = tuple(f"{_WORDS[name[0]]} {name[2:]}" for name in shared if name[0] in _WORDS)[:_SHOWN]
+    observed = _observed(shared, named)
     score = round((POSSIBLE - 0.01) * value / (value + 0.5), 4)  # always below what resembles
     label = "is about the same code, but not the same trace"
     signature = Explanation(Truth.TRUE, label, "frame", observed, source, score=score)

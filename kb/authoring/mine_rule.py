@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kbmatch.engine.clues import board_of
 from kbmatch.engine.culprit import HelperFrames
 from kbmatch.engine.face import FAMILY, SANITIZER_KINDS, Face
 from kbmatch.engine.similarity import HANGS, MAX_FRAMES, shows
@@ -93,8 +94,17 @@ def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
         named=_named(record, found, crashes, mentioned, helpers),
         files=record.files[:MAX_FILES],
         seen=tuple(dict.fromkeys(_SEEN.findall(record.description)))[:MAX_SEEN],
+        boards=_boards(record),
         subsystem=subsystem_of(record.files),
     )
+
+
+def _boards(record: Record) -> tuple[str, ...]:
+    """The machines that a defect of a driver or an architecture was seen on."""
+    if not any(file.startswith(("drivers/", "arch/", "sound/")) for file in record.files):
+        return ()
+    boards = (board_of(" ".join(text.split())) for text in _HARDWARE.findall(record.description))
+    return tuple(dict.fromkeys(board for board in boards if board))[:MAX_SEEN]
 
 
 def _mentioned(
@@ -131,6 +141,7 @@ def _named(
 
 _PROSE_CALL = re.compile(r"\b([a-z_][a-z0-9_]{3,60})\(\)")
 _SEEN = re.compile(r"(?:Not tainted|Tainted: [A-Z ]{1,40}?) {0,12}\(?(\d{1,2}\.\d{1,3}[^\s()#]{4,80})")
+_HARDWARE = re.compile(r"Hardware name: ([^\n]{3,160}(?:\n[^\n:]{0,40}BIOS)?)")
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]{5,60}\b(?:\(\))?")
 _CALLED = re.compile(r"\b([a-z_]+_[a-z0-9_]{3,60})\b(?!\+0x)")
 

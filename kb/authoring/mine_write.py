@@ -86,7 +86,7 @@ def _rule_lines(rule: MinedRule) -> list[str]:
         lines.append(f"      - {{{', '.join(parts)}}}")
     if rule.mentioned:
         lines.append(f"    mentioned: {_listed(rule.mentioned)}")
-    for key, names in (("named", rule.named), ("files", rule.files), ("seen", rule.seen)):
+    for key, names in (("named", rule.named), ("files", rule.files), ("seen", rule.seen), ("boards", rule.boards)):
         if names:
             lines.append(f"    {key}: {_listed(names)}")
     lines.append(f"    ranges: [{', '.join(map(_quoted, rule.ranges))}]")

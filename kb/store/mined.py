@@ -14,6 +14,7 @@
         named: [sctp_f]                 # further functions of traces and text: too weak for an answer
         files: [net/sctp/socket.c]      # the files that the fix changes
         seen: [6.13.0-rc3-00017-gf44d154d6e3d]     # kernels whose crash the record quotes
+        boards: ["Acme X1 (DT)"]        # machines of drivers' and architectures' defects, no virtual ones
         ranges: ["4.20 5.10.42 a663c1e418a3"]      # introduced, fixed, the branch's fix
         related: [cve-2024-12346]
 
@@ -60,6 +61,7 @@ _KEYS = (
     "named",
     "files",
     "seen",
+    "boards",
     "ranges",
     "related",
 )
@@ -99,6 +101,7 @@ class MinedRule:
     named: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
     subsystem: str = ""
     file: str = ""
 
@@ -106,6 +109,12 @@ class MinedRule:
     def functions(self) -> frozenset[str]:
         """All functions that its crashes name as specific."""
         return frozenset(name for crash in self.crashes for name in (*crash.blamed, *crash.frames))
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """The fixes of all branches, 12 digits each, mainline's first."""
+        commits = [parts[2] for line in reversed(self.ranges) if len(parts := line.split()) > 2 and parts[2] != "0"]
+        return tuple(dict.fromkeys(commits))
 
 
 def read_mined(paths: Sequence[Path], problems: Problems) -> list[MinedRule]:
@@ -148,6 +157,7 @@ def _file(path: Path, problems: Problems) -> Iterator[MinedRule]:
             named=entry.texts("named"),
             files=entry.texts("files"),
             seen=entry.texts("seen"),
+            boards=entry.texts("boards"),
             subsystem=subsystem,
             file=f"{path}#{id_}",
         )
@@ -279,7 +289,7 @@ def plain_rule(rule: MinedRule, rare: Mapping[str, float], drawn: frozenset[str]
         "description": f"{cve} ({rule.subsystem}). The crash that its record quotes is a {where}.",
         "signature": leaves[0] if len(leaves) == 1 else {"any": leaves},
         "affected": [{"product": "linux", "ranges": _ranges(rule.ranges), "source": f"{cve}, kernel.org"}],
-        "fixes": [{"commit": commit, "title": rule.title} for commit in _commits(rule.ranges)],
+        "fixes": [{"commit": commit, "title": rule.title} for commit in rule.commits],
         "aliases": [cve],
         **({"related": list(rule.related)} if rule.related else {}),
         "references": [f"https://www.cve.org/CVERecord?id={cve}"],
@@ -302,9 +312,3 @@ def _ranges(lines: Sequence[str]) -> list[dict[str, str]]:
             part = {"branch": branch[1], **part}
         found.append(part)
     return found
-
-
-def _commits(lines: Sequence[str]) -> list[str]:
-    """The fix commits, mainline's (the last range's) first."""
-    commits = [parts[2] for line in reversed(lines) if len(parts := line.split()) > 2 and parts[2] != "0"]
-    return list(dict.fromkeys(commits))

@@ -6,14 +6,25 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from kbmatch.engine.clues import normal_title
 from kbmatch.engine.culprit import HelperFrames
-from kbmatch.engine.traits import CHECK, FILE, FOLDER, FUNCTION, MODULE, PIECE, SEEN, pieces, trait
+from kbmatch.engine.traits import BOARD, CHECK, FILE, FIX, FOLDER, FUNCTION, MODULE, PIECE, SEEN, pieces, trait
 from kbmatch.kb.store.mined import SCALE, MinedRule
 
 MOST = 250
 """A trait that more rules have is not stored: it tells nothing and would be read in vain."""
 _DEPTH, _NAMED = 0.93, 0.6
-_WEIGHT = {FUNCTION: 1.0, FILE: 0.7, FOLDER: 0.15, PIECE: 0.25, MODULE: 0.3, SEEN: 0.5, CHECK: 0.2}
+_WEIGHT = {
+    FUNCTION: 1.0,
+    FILE: 0.7,
+    FOLDER: 0.15,
+    PIECE: 0.25,
+    MODULE: 0.3,
+    SEEN: 0.5,
+    CHECK: 0.2,
+    FIX: 3.0,
+    BOARD: 0.45,
+}
 _SQUARED = frozenset((FUNCTION, MODULE))
 _PIECE_FLOOR = 0.25
 
@@ -38,9 +49,8 @@ def rule_traits(rule: MinedRule) -> dict[str, float]:
     for name in (*rule.mentioned, *rule.named):
         note(FUNCTION, name, _NAMED)
     telling = [crash.blamed[0] for crash in rule.crashes] + [f for c in rule.crashes for f in c.frames[:2]]
-    for name in telling:
-        for piece in pieces(name):
-            note(PIECE, piece)
+    for piece in {piece for name in telling for piece in pieces(name)}:
+        note(PIECE, piece)
     for file in rule.files:
         stem = file.rpartition("/")[2].rpartition(".")[0]
         note(FOLDER, file.rpartition("/")[0])
@@ -52,8 +62,10 @@ def rule_traits(rule: MinedRule) -> dict[str, float]:
     for name in rule.anchor:
         if not name.endswith("/"):
             note(MODULE, name)
-    for release in rule.seen:
-        note(SEEN, release)
+    clues = {SEEN: rule.seen, BOARD: rule.boards, FIX: (rule.id.upper(), normal_title(rule.title), *rule.commits)}
+    for kind, values in clues.items():
+        for value in values:
+            note(kind, value)
     return found
 
 

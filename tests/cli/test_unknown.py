@@ -39,7 +39,7 @@ def test_rules_about_the_same_code_are_named_as_worth_a_look(
 ) -> None:
     shown = report(tmp_path, capsys, "hub_of_the_moon", "hub_event")
     assert shown.startswith("NOT KNOWN")
-    assert "Worth a look, the same code (" in shown
+    assert "Worth a look, though it is not the same trace (" in shown
     assert "function hub_event" in shown
 
 

@@ -9,11 +9,11 @@ import pytest
 from kbmatch.engine.affected import Affected, VersionRange
 from kbmatch.engine.diagnose import diagnose
 from kbmatch.engine.finding import Diagnosis
-from kbmatch.engine.incident import Incident, Kernel, Source
+from kbmatch.engine.incident import Incident, Kernel, LogText, Machine, Source
 from kbmatch.engine.rule import Fix, Rule
 from kbmatch.engine.signature import Culprit, Frame, Signature
 from kbmatch.engine.similarity import POSSIBLE, Similar
-from kbmatch.engine.traits import FILE, FUNCTION, SEEN, functions_of, pieces, strength, trait, traits_of
+from kbmatch.engine.traits import BOARD, FILE, FIX, FUNCTION, SEEN, functions_of, pieces, strength, trait, traits_of
 from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict
 from kbmatch.engine.weak import with_weak
@@ -57,7 +57,8 @@ class Shelf:
 
     def related(self, traits: Mapping[str, float], most: int) -> Sequence[tuple[float, Rule, tuple[str, ...]]]:
         self.asked = traits
-        return [(value, rule, (trait(FILE, "drivers/acme/umad.c"),)) for value, rule in self.held[:most]]
+        clues = tuple(name for name in traits if name[0] in (FIX, BOARD))
+        return [(value, rule, (*clues, trait(FILE, "drivers/acme/umad.c"))) for value, rule in self.held[:most]]
 
     def candidates(self, keys: object, probes: object) -> Sequence[Rule]:
         return ()
@@ -107,6 +108,32 @@ def test_no_more_than_five_are_listed_and_none_twice() -> None:
     assert len(found.findings) == 5
     again = with_weak(found, shelf, PRODUCTS)
     assert len({f.rule.id for f in again.findings}) == len(again.findings)
+
+
+def test_a_fix_that_the_input_names_and_the_board_lead_to_a_rule() -> None:
+    shelf = Shelf((1.0, rule("cve-2024-10001")))
+    incident = Incident(
+        Source("-", "console", 0),
+        kernel=PRODUCTS.identify(Kernel(release="6.6.0")),
+        machine=Machine(hardware="Acme X1000/MB1, BIOS 1.2 01/02/2024"),
+        events=(crash("acme_free"),),
+        log=LogText(b"oops\n> perhaps commit e58a171d35e3 is missing?\n"),
+    )
+    (finding,) = with_weak(diagnose(incident, shelf, PRODUCTS), shelf, PRODUCTS).findings
+    assert {"c:e58a171d35e3", "b:Acme X1000/MB1"} <= set(shelf.asked)
+    observed = finding.signature.observed
+    assert isinstance(observed, tuple)
+    assert observed[0] == "the input names its fix e58a171d35e3, line 2"
+    assert "seen on board Acme X1000/MB1" in observed
+
+
+def test_a_rule_for_a_driver_that_is_not_loaded_is_no_candidate() -> None:
+    held = rule("cve-2024-10001")
+    elsewhere = replace(held, signature=replace(held.signature, driver=("iwlx",)))  # type: ignore[type-var]
+    loaded = tuple(f"module{i}" for i in range(30))
+    event = replace(crash("acme_free", "send_handler"), modules=loaded)
+    assert diagnosed(Shelf((1.0, elsewhere)), event).findings == ()
+    assert diagnosed(Shelf((1.0, elsewhere)), replace(event, modules=(*loaded, "iwlx"))).findings
 
 
 def test_nothing_stands_beside_what_memory_has_proved() -> None:
