@@ -18,7 +18,7 @@ _WEIGHT = {
     FUNCTION: 1.0,
     FILE: 0.7,
     FOLDER: 0.15,
-    PIECE: 0.25,
+    PIECE: 0.375,
     MODULE: 0.3,
     SEEN: 0.5,
     CHECK: 0.2,
@@ -49,7 +49,7 @@ def rule_traits(rule: MinedRule) -> dict[str, float]:
     for name in (*rule.mentioned, *rule.named):
         note(FUNCTION, name, _NAMED)
     telling = [crash.blamed[0] for crash in rule.crashes] + [f for c in rule.crashes for f in c.frames[:2]]
-    for piece in {piece for name in telling for piece in pieces(name)}:
+    for piece in {piece for text in (rule.title, *telling) for piece in pieces(text)}:
         note(PIECE, piece)
     for file in rule.files:
         stem = file.rpartition("/")[2].rpartition(".")[0]
