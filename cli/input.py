@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from kbmatch.collectors.collect import CollectOptions, collect
 from kbmatch.engine.culprit import assign_culprits
 from kbmatch.engine.errors import UnreadableInput
-from kbmatch.engine.incident import Incident, LogText
+from kbmatch.engine.incident import Incident, LogText, Note
 from kbmatch.engine.values import replace
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
@@ -34,6 +35,8 @@ def read_incident(names: Sequence[str], knowledge: KnowledgeBase, how: CollectOp
             asked(data)
 
     incident = collect(names, knowledge, replace(how, keep_log=keep))
+    if how.kernel is not None:
+        incident = _told_kernel(incident, how.kernel)
     return replace(
         incident,
         log=LogText(log[0]) if log else None,
@@ -42,8 +45,28 @@ def read_incident(names: Sequence[str], knowledge: KnowledgeBase, how: CollectOp
     )
 
 
+def _told_kernel(incident: Incident, told: str) -> Incident:
+    """The incident with the kernel that the user named; what the input says of another one is noted."""
+    release, _, version = told.strip().removeprefix("Linux version ").partition(" ")
+    known = incident.kernel.release
+    kernel = replace(
+        incident.kernel, release=release, version=version.strip() or None, product=None, stream=None,
+        package_version=None, upstream_base=None, banner=None,
+    )  # fmt: skip
+    if known == release:
+        return incident
+    text = f"the kernel {release} was told by --kernel" + (f"; the input says {known}" if known else "")
+    events = tuple(replace(e, release=None) if e.release == known else e for e in incident.events)
+    note = Note("warning" if known else "info", text)
+    return replace(incident, kernel=kernel, events=events, notes=(*incident.notes, note))
+
+
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that say how an input is to be read."""
+    parser.add_argument(
+        "--kernel", metavar="RELEASE", type=_release,
+        help="the kernel that crashed, as uname -r prints it, where the input does not say",
+    )  # fmt: skip
     group = parser.add_argument_group("dumps", "kbmatch finds these itself; here they can be overruled")
     group.add_argument("--kaslr", metavar="OFFSET", type=_number, help="KASLR offset of the kernel, e.g. 0x25000000")
     group.add_argument("--phys-base", metavar="ADDRESS", type=_number, help="phys_base of the kernel")
@@ -76,8 +99,9 @@ def input_options(options: argparse.Namespace) -> Iterator[CollectOptions]:
             raise UnreadableInput(f"{options.vmcoreinfo}: {error.strerror}") from error
     with ProgressBar("unpacking") as bar:
         yield CollectOptions(
-            options.kaslr, options.phys_base, vmcoreinfo, options.max_unpacked, bar, debuginfo=debug_info(options)
-        )
+            options.kaslr, options.phys_base, vmcoreinfo, options.max_unpacked, bar,
+            debuginfo=debug_info(options), kernel=options.kernel,
+        )  # fmt: skip
 
 
 def debug_info(options: argparse.Namespace) -> DebugInfo | None:
@@ -100,6 +124,12 @@ def debug_info(options: argparse.Namespace) -> DebugInfo | None:
     from kbmatch.collectors.types.debuginfod import Debuginfod
 
     return DebugInfo(options.debuginfo, Debuginfod(urls, ProgressBar("fetching debuginfo")))
+
+
+def _release(text: str) -> str:
+    if not re.match(r"(?:Linux version )?[0-9]{1,2}\.[0-9]{1,3}", text.strip()) or len(text) > 512:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no kernel release; write what uname -r prints there")
+    return " ".join(text.split())
 
 
 def _number(text: str) -> int:

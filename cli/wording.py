@@ -15,6 +15,7 @@ from kbmatch.cli.not_kernel import (
     setting_behind,
     shown_by_memory,
 )
+from kbmatch.cli.style import plain_text
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -238,7 +239,10 @@ def advice(
     elif action == "vendor":
         fixes = ", ".join(f"{', '.join(commits)} ({title})" for title, commits in _by_title(finding).items())
         aliases = "".join(f" or {alias}" for alias in finding.rule.aliases)
-        if finding.version.fixed is not None and finding.version.status is VersionStatus.UNKNOWN:
+        if diagnosis.incident.kernel.release is None:
+            lines += _which_kernel(diagnosis)
+            lines.append("Without it:")
+        elif finding.version.fixed is not None and finding.version.status is VersionStatus.UNKNOWN:
             lines.append(f"{finding.version.why[:1].upper()}{finding.version.why[1:]}.")
         else:
             lines.append("No fixed version is known for this kernel.")
@@ -258,6 +262,18 @@ def advice(
         lines.append(f"Until then: {finding.rule.workaround.strip()}")
     lines += [f"See {reference}" for reference in finding.rule.references]
     return lines
+
+
+def _which_kernel(diagnosis: Diagnosis) -> list[str]:
+    """How to tell which kernel ran, as lines."""
+    import shlex
+
+    name = diagnosis.incident.source.path
+    quoted = shlex.quote(plain_text(name)) if name != "-" else "FILE"
+    return [
+        "The input does not say which kernel ran. Name it, and its version is judged:",
+        f"    kbmatch core --kernel RELEASE {quoted}",
+    ]
 
 
 def _upgrade(finding: Finding, product: Product | None) -> str:

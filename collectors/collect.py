@@ -37,7 +37,8 @@ class CollectOptions:
     compressed input may grow to (bytes; None: twice the memory); `progress` is told of it. `debuginfo` has the types
     of files that the user named, or allowed to fetch. `keep_log` is handed the text in which an event's `line` counts
     (a log as it lies in the file, unpacked; a session; of a dump its log as dmesg prints it); it is not called where
-    there is none: a signature file, an archive beyond WHOLE_TEXT.
+    there is none: a signature file, an archive beyond WHOLE_TEXT. `kernel` is the release that crashed, perhaps with
+    its version ("6.1.0-18-amd64 #1 SMP ..."), for inputs that do not say.
     """
 
     kaslr: int | None = None
@@ -47,6 +48,7 @@ class CollectOptions:
     progress: Progress | None = None
     debuginfo: DebugInfo | None = None
     keep_log: Callable[[bytes], None] | None = None
+    kernel: str | None = None
 
 
 class _NoProbes:

@@ -83,8 +83,9 @@ def judge(affected: Sequence[Affected], kernel: Kernel, products: Products) -> V
         running = product.running_version(kernel) if product else kernel.release
         return VersionJudgement(VersionStatus.UNKNOWN, kernel.product, kernel.stream, running, None, None, why)
     if product is None:
-        what = kernel.release or "a kernel without a release"
-        why = f"{what} is of no vendor in the product table; the number alone does not tell what it holds"
+        why = f"{kernel.release} is of no vendor in the product table; the number alone does not tell what it holds"
+        if kernel.release is None:
+            why = "the input does not say which kernel ran"
         return VersionJudgement(VersionStatus.UNKNOWN, kernel.product, kernel.stream, kernel.release, None, None, why)
     unknown: VersionJudgement | None = None
     if product.id != UPSTREAM:

@@ -298,3 +298,40 @@ def test_the_command_is_quiet_when_its_reader_goes_away() -> None:
     run = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True, cwd=ROOT)
     assert run.stdout == "{\n"
     assert run.stderr == ""
+
+
+TORN = """\
+BUG: kernel NULL pointer dereference, address: 000000000000002c
+RIP: 0010:xennet_poll+0x2bb/0xb30 [xen_netfront]
+Call Trace:
+ net_rx_action+0x289/0x3f4
+ __do_softirq+0xd9/0x2b1
+"""
+
+
+def test_a_log_that_does_not_say_which_kernel_ran_asks_for_it_and_takes_it(core: Any, tmp_path: Path) -> None:
+    log = tmp_path / "oops.txt"
+    log.write_text(TORN)
+    status, out, _ = core(log)
+    assert status == 1
+    assert f"kbmatch core --kernel RELEASE {log}" in out
+    status, found = diagnose(core, log, "--kernel", "4.14.35-1902.5.2.el7uek.x86_64")
+    assert (status, found["outcome"], found["kernel"]["product"]) == (0, "known-issue", "uek5")
+    assert {f["verdict"] for f in found["findings"]} == {"likely"}
+    assert any("told by --kernel" in note["text"] for note in found["notes"])
+
+
+def test_a_told_kernel_beats_what_the_log_says_and_that_is_noted(core: Any) -> None:
+    _, found = diagnose(core, CASE / "dmesg.log", "--kernel", "4.14.35-1902.8.4.el7uek.x86_64")
+    assert found["kernel"]["release"] == "4.14.35-1902.8.4.el7uek.x86_64"
+    assert found["findings"][0]["version_conflict"] is True
+    (note,) = [note for note in found["notes"] if "--kernel" in note["text"]]
+    assert note["level"] == "warning"
+    assert "1902.5.2" in note["text"]
+
+
+def test_what_is_no_release_is_refused(core: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        core(CASE / "dmesg.log", "--kernel", "mine")
+    assert stopped.value.code == 2
+    assert "what uname -r prints" in capsys.readouterr().err
