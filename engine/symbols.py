@@ -24,7 +24,7 @@ _DECODED = lazy(
     r"(?P<symbol>[A-Za-z_.$][\w.$]*)\s+\((?:[^()\s]+:[\d?]+|[^()\s]+\.[chS]\b)(?:[^()\n]|\([^()\n]*\)){0,240}\)"
     r"(?:\s+\[?(?P<module>[\w-]+)\b[^\]\n]{0,60}\]?)?"
 )
-_BARE = lazy(r"(?P<symbol>[A-Za-z_.$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\]\n]{0,60}\])?$")
+_BARE = lazy(r"(?P<symbol>\.?[A-Za-z_$][\w.$]*)(?:\s+\[(?P<module>[\w-]+)[^\]\n]{0,60}\])?$")
 
 
 @lru_cache(maxsize=8192)

@@ -142,6 +142,7 @@ def _named(
 _PROSE_CALL = re.compile(r"\b([a-z_][a-z0-9_]{3,60})\(\)")
 _SEEN = re.compile(r"(?:Not tainted|Tainted: [A-Z ]{1,40}?) {0,12}\(?(\d{1,2}\.\d{1,3}[^\s()#]{4,80})")
 _HARDWARE = re.compile(r"Hardware name: ([^\n]{3,160}(?:\n[^\n:]{0,40}BIOS)?)")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]{5,60}\b(?:\(\))?")
 _CALLED = re.compile(r"\b([a-z_]+_[a-z0-9_]{3,60})\b(?!\+0x)")
 
@@ -170,6 +171,7 @@ def _from_excerpt(record: Record, excerpt: Excerpt, helpers: HelperFrames) -> Mi
     blamed = tuple(n for n in face.blamed if not helpers.is_helper(n, event.kind) and not _ENTRY.fullmatch(n))
     if event.kind in HANGS:
         blamed = _innermost(face, helpers) or blamed
+    blamed = tuple(name for name in blamed if _IDENTIFIER.fullmatch(name))
     if not blamed:
         return NO_FUNCTION
     texts = [event.message, *(event.text or ()), _before(record.description, event.message)]
@@ -212,6 +214,8 @@ def _callers(face: Face, blamed: Sequence[str], helpers: HelperFrames) -> tuple[
             continue
         if _DISPATCHERS_END.fullmatch(name.symbol):
             break
+        if not _IDENTIFIER.fullmatch(name.symbol):
+            continue  # a word of prose, cut or with its full stop
         if not helpers.is_helper(name.symbol, face.kind) and not helpers.is_dispatcher(name.symbol):
             found.append(name.symbol)
         if len(found) == MAX_FRAMES - 1:

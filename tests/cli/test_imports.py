@@ -77,7 +77,8 @@ CLI = {
     "wording",
 }  # fmt: skip
 UNKNOWN = {
-    "engine.nearest", "engine.weak", "engine.traits", "engine.clues", "engine.fingerprint", "cli.history", "cli.history.store",
+    "engine.nearest", "engine.weak", "engine.traits", "engine.clues",
+   "engine.fingerprint", "cli.history", "cli.history.store",
     "engine.contract", "cli.unknown",
 }  # fmt: skip
 UNKNOWN_STDLIB = {"hashlib", "_hashlib", "_blake2"}
