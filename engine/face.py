@@ -16,8 +16,8 @@ from kbmatch.engine.values import dataclass, replace
 MAX_NAMES = 64
 """Functions of a trace that are looked at; deeper ones are the same in every crash."""
 MAX_TASKS = 20
-LONG_LIST = 20
-"""So many loaded modules mean that drivers are modules here."""
+LONG_LIST = 40
+"""So many loaded modules mean that drivers are modules here; boards of one purpose load some twenty."""
 MAX_INLINED = 12
 """Functions that one frame may stand for."""
 _TRACE_SOURCE = re.compile(r"(?<![\w./-])(?:\.{1,2}/)*((?:[\w+-]+/){1,8}[\w.+-]+\.[chS]):\d+")

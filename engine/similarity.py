@@ -168,7 +168,7 @@ class Similar:
     def _guarded(self, face: Face, value: float, whom: float, following: int, shared: float) -> float:
         if self.at is not None and face.at is not None and self.kind == face.kind and _file(self.at) != _file(face.at):
             value *= 0.6  # another BUG or WARN of the same function or of a shared helper
-        if self.driver and face.lacks(self.driver) and not (self.anchor and self._anchored(face)):
+        if self.is_driver_missing(face):
             value *= _NO_DRIVER
         whole = value >= _WHOLE and shared >= _ALL_SHOWN and whom == _BLAMED
         all_shown = whole and following > 1
@@ -201,6 +201,10 @@ class Similar:
     def _same_line(self, face: Face, whom: float) -> bool:
         """Whether the very line that warned is known: the same sign, though perhaps of another defect."""
         return whom == _BLAMED and self.at is not None and ":" in self.at and self.at == face.at
+
+    def is_driver_missing(self, face: Face) -> bool:
+        """Whether a driver was mended that is not loaded, and of which the crash shows nothing."""
+        return bool(self.driver) and face.lacks(self.driver) and not self._anchored(face)
 
     def _has_driver(self, face: Face) -> bool:
         """Whether a module of the mended driver is loaded."""

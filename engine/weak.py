@@ -103,7 +103,7 @@ def _compatible(condition: Condition, kinds: Sequence[str]) -> float | None:
 
 def _is_driver_missing(condition: Condition, face: Face) -> bool:
     """Whether the fix is in a driver that is not among the modules loaded."""
-    return any(leaf.driver and face.lacks(leaf.driver) for leaf in _scored(condition))
+    return any(leaf.is_driver_missing(face) for leaf in _scored(condition))
 
 
 def _scored(condition: Condition) -> list[Similar]:

@@ -20,7 +20,7 @@ _MODULAR = (
     "sound/",
 )
 _CORES = re.compile(
-    r"/(?:[\w-]*core|common|helpers?|phy|mdio|bonding|hda)/|drivers/net/[^/]*(?:core|phy|dummy|loopback|tun|veth)\w*\.c|/drm/[^/]*$"
+    r"/(?:[\w-]*core|common|helpers?|phy|mdio|bonding|hda|drm/display|scheduler|ttm)/|drivers/net/[^/]*(?:core|phy|dummy|loopback|tun|veth)\w*\.c|/drm/[^/]*$"
 )
 _SHARED_NAMES = frozenset(
     """

@@ -80,7 +80,7 @@ def test_a_thin_rule_answers_only_a_crash_that_shows_all_that_it_knows() -> None
     assert score(crash(*WHOLE), lone) < LIKELY
 
 
-LOADED = tuple(f"module{i}" for i in range(30))
+LOADED = tuple(f"module{i}" for i in range(50))
 
 
 def test_a_fix_in_a_driver_that_the_crash_does_not_show_is_an_answer_only_where_the_driver_is_loaded() -> None:

@@ -130,7 +130,7 @@ def test_a_fix_that_the_input_names_and_the_board_lead_to_a_rule() -> None:
 def test_a_rule_for_a_driver_that_is_not_loaded_is_no_candidate() -> None:
     held = rule("cve-2024-10001")
     elsewhere = replace(held, signature=replace(held.signature, driver=("iwlx",)))  # type: ignore[type-var]
-    loaded = tuple(f"module{i}" for i in range(30))
+    loaded = tuple(f"module{i}" for i in range(50))
     event = replace(crash("acme_free", "send_handler"), modules=loaded)
     assert diagnosed(Shelf((1.0, elsewhere)), event).findings == ()
     assert diagnosed(Shelf((1.0, elsewhere)), replace(event, modules=(*loaded, "iwlx"))).findings

@@ -25,11 +25,11 @@ from kbmatch.kb.store.drivers import driver_words
     ],
 )
 def test_the_drivers_own_modules_have_a_word(file: str, module: str) -> None:
-    loaded = (*(f"other{i}" for i in range(30)), *module.split())
+    loaded = (*(f"other{i}" for i in range(50)), *module.split())
     face = Face(Signature("bug", "x", modules=loaded))
     assert driver_words([file])
     assert not face.lacks(driver_words([file]))
-    assert Face(Signature("bug", "x", modules=loaded[:30])).lacks(driver_words([file]))
+    assert Face(Signature("bug", "x", modules=loaded[:50])).lacks(driver_words([file]))
 
 
 @pytest.mark.parametrize(
