@@ -130,7 +130,12 @@ def read_log(data: bytes) -> LogReading:
         scanner = _Scanner(reader, everything=scanner.everything, torn=True)
         for start, end, first in blocks:
             scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
-    return scanner.reading()
+    reading = scanner.reading()
+    if reading.kernel.release is None and reading.events:
+        from kbmatch.collectors.logs.told import with_told_kernel
+
+        return with_told_kernel(reading, data)
+    return reading
 
 
 def scan_stream(file: BinaryIO) -> LogReading:
