@@ -14,14 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from kbmatch.engine.face import Face
 from kbmatch.engine.signature import Signature
 
-FUNCTION, FILE, FOLDER, PIECE, MODULE, SEEN, CHECK, FIX, BOARD = "f", "h", "d", "p", "m", "s", "w", "c", "b"
+FUNCTION, FILE, FOLDER, PIECE, MODULE, SEEN, CHECK = "f", "h", "d", "p", "m", "s", "w"
+FIX, CAUSE, BOARD = "c", "i", "b"
 """Kinds of traits: a function, a source file, its folder, a word of names, a module, a release, a sanitizer's check, a
-fix by commit, CVE id or subject line, a board."""
+fix by commit, CVE id or subject line, the commit that brought the defect in, a board."""
 MAX_EVENTS = 6
 MAX_FUNCTIONS = 120
 _DEPTH = 0.92
 _LATER_EVENT, _LEFTOVER, _LOCK = 0.75, 0.12, 0.6
-_ALL, _BEST = frozenset((FUNCTION,)), frozenset((FILE, FOLDER, MODULE, SEEN, CHECK, FIX, BOARD))
+_ALL, _BEST = frozenset((FUNCTION,)), frozenset((FILE, FOLDER, MODULE, SEEN, CHECK, FIX, CAUSE, BOARD))
 _MOST_PIECES = 0.8
 _SPLIT = re.compile(r"[_\W]+")
 _CHECK = re.compile(r"(?:KASAN|KMSAN|KCSAN|UBSAN): ([\w-]{3,40})")
@@ -71,10 +72,10 @@ def traits_of(
     functions: Mapping[str, float],
     homes: Mapping[str, Sequence[str]],
     release: str | None,
-    fixes: Iterable[str] = (),
+    named: Iterable[str] = (),
     board: str | None = None,
 ) -> dict[str, float]:
-    """The traits of the events with their weights. `homes` are the source files in which a function is defined, `fixes`
+    """The traits of the events with their weights. `homes` are the source files in which a function is defined, `named`
     and `board` what engine/clues.py found.
     """
     found: dict[str, float] = {}
@@ -100,8 +101,9 @@ def traits_of(
             note(CHECK, check, 1.0)
     if release:
         note(SEEN, release, 1.0)
-    for fix in fixes:
-        note(FIX, fix, 1.0)
+    for name in named:
+        note(FIX, name, 1.0)
+        note(CAUSE, name, 1.0)
     if board:
         note(BOARD, board, 1.0)
     return found

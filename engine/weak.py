@@ -24,7 +24,7 @@ from kbmatch.engine.recommend import recommend
 from kbmatch.engine.rule import Rule
 from kbmatch.engine.similarity import POSSIBLE, Similar
 from kbmatch.engine.ties import lateness
-from kbmatch.engine.traits import BOARD, FILE, FIX, FUNCTION, MODULE, SEEN, functions_of, traits_of
+from kbmatch.engine.traits import BOARD, CAUSE, FILE, FIX, FUNCTION, MODULE, SEEN, functions_of, traits_of
 from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict, combine
 
@@ -113,9 +113,11 @@ def _scored(condition: Condition) -> list[Similar]:
 
 
 def _observed(shared: Sequence[str], named: Mapping[str, int]) -> tuple[str, ...]:
-    """What both have, in words: first of all a fix that the input names, by one of its names."""
+    """What both have, in words: first of all a fix or a cause that the input names."""
     fixes = [name[2:] for name in shared if name[0] == FIX]
     found = [f"the input names its fix {name}, line {named.get(name, 0)}" for name in sorted(fixes, key=len)[:1]]
+    causes = [name[2:] for name in shared if name[0] == CAUSE]
+    found += [f"the input names its cause {name}, line {named.get(name, 0)}" for name in causes[:1]]
     found += [f"{_WORDS[name[0]]} {name[2:]}" for name in shared if name[0] in _WORDS]
     return tuple(found)[:_SHOWN]
 

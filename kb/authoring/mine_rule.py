@@ -95,6 +95,7 @@ def rule_of(record: Record, helpers: HelperFrames) -> MinedRule | str:
         files=record.files[:MAX_FILES],
         seen=tuple(dict.fromkeys(_SEEN.findall(record.description)))[:MAX_SEEN],
         boards=_boards(record),
+        causes=_causes(record.pairs),
         subsystem=subsystem_of(record.files),
     )
 
@@ -267,6 +268,12 @@ def subsystem_of(files: Sequence[str]) -> str:
     source = first_source(files)
     folder = next((folder for folder in _SUBSYSTEMS if source.startswith(folder)), "other/")
     return folder.rstrip("/").replace("/", "-").replace("_", "-")
+
+
+def _causes(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The commits that brought the defect in, mainline's first."""
+    commits = (pair.introduced_by[:12].lower() for pair in reversed(pairs))
+    return tuple(dict.fromkeys(commit for commit in commits if re.fullmatch(r"[0-9a-f]{12}", commit)))[:MAX_SEEN]
 
 
 def _ranges(pairs: Sequence[Pair]) -> tuple[str, ...]:

@@ -86,7 +86,13 @@ def _rule_lines(rule: MinedRule) -> list[str]:
         lines.append(f"      - {{{', '.join(parts)}}}")
     if rule.mentioned:
         lines.append(f"    mentioned: {_listed(rule.mentioned)}")
-    for key, names in (("named", rule.named), ("files", rule.files), ("seen", rule.seen), ("boards", rule.boards)):
+    for key, names in (
+        ("named", rule.named),
+        ("files", rule.files),
+        ("seen", rule.seen),
+        ("boards", rule.boards),
+        ("causes", rule.causes),
+    ):
         if names:
             lines.append(f"    {key}: {_listed(names)}")
     lines.append(f"    ranges: [{', '.join(map(_quoted, rule.ranges))}]")

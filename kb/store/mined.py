@@ -15,6 +15,7 @@
         files: [net/sctp/socket.c]      # the files that the fix changes
         seen: [6.13.0-rc3-00017-gf44d154d6e3d]     # kernels whose crash the record quotes
         boards: ["Acme X1 (DT)"]        # machines of drivers' and architectures' defects, no virtual ones
+        causes: [d5c65159f289]          # commits that brought the defect in
         ranges: ["4.20 5.10.42 a663c1e418a3"]      # introduced, fixed, the branch's fix
         related: [cve-2024-12346]
 
@@ -62,6 +63,7 @@ _KEYS = (
     "files",
     "seen",
     "boards",
+    "causes",
     "ranges",
     "related",
 )
@@ -102,6 +104,7 @@ class MinedRule:
     files: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     boards: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
     subsystem: str = ""
     file: str = ""
 
@@ -158,6 +161,7 @@ def _file(path: Path, problems: Problems) -> Iterator[MinedRule]:
             files=entry.texts("files"),
             seen=entry.texts("seen"),
             boards=entry.texts("boards"),
+            causes=entry.texts("causes"),
             subsystem=subsystem,
             file=f"{path}#{id_}",
         )

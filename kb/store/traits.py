@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kbmatch.engine.clues import normal_title
 from kbmatch.engine.culprit import HelperFrames
-from kbmatch.engine.traits import BOARD, CHECK, FILE, FIX, FOLDER, FUNCTION, MODULE, PIECE, SEEN, pieces, trait
+from kbmatch.engine.traits import BOARD, CAUSE, CHECK, FILE, FIX, FOLDER, FUNCTION, MODULE, PIECE, SEEN, pieces, trait
 from kbmatch.kb.store.mined import SCALE, MinedRule
 
 MOST = 250
@@ -23,6 +23,7 @@ _WEIGHT = {
     SEEN: 0.5,
     CHECK: 0.2,
     FIX: 3.0,
+    CAUSE: 2.0,
     BOARD: 0.45,
 }
 _SQUARED = frozenset((FUNCTION, MODULE))
@@ -62,7 +63,12 @@ def rule_traits(rule: MinedRule) -> dict[str, float]:
     for name in rule.anchor:
         if not name.endswith("/"):
             note(MODULE, name)
-    clues = {SEEN: rule.seen, BOARD: rule.boards, FIX: (rule.id.upper(), normal_title(rule.title), *rule.commits)}
+    clues = {
+        SEEN: rule.seen,
+        BOARD: rule.boards,
+        CAUSE: rule.causes,
+        FIX: (rule.id.upper(), normal_title(rule.title), *rule.commits),
+    }
     for kind, values in clues.items():
         for value in values:
             note(kind, value)

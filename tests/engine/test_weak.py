@@ -120,7 +120,7 @@ def test_a_fix_that_the_input_names_and_the_board_lead_to_a_rule() -> None:
         log=LogText(b"oops\n> perhaps commit e58a171d35e3 is missing?\n"),
     )
     (finding,) = with_weak(diagnose(incident, shelf, PRODUCTS), shelf, PRODUCTS).findings
-    assert {"c:e58a171d35e3", "b:Acme X1000/MB1"} <= set(shelf.asked)
+    assert {"c:e58a171d35e3", "i:e58a171d35e3", "b:Acme X1000/MB1"} <= set(shelf.asked)
     observed = finding.signature.observed
     assert isinstance(observed, tuple)
     assert observed[0] == "the input names its fix e58a171d35e3, line 2"
