@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from kbmatch.collectors.logs.lines import Line, printed_lines, split_line
+from kbmatch.collectors.logs.lines import Line, split_line
+from kbmatch.collectors.logs.unwrapping import printed_lines
 from kbmatch.engine.patterns import lazy
 
 Reader = Callable[[bytes, int], Iterator[Line]]

@@ -1,0 +1,126 @@
+"""The printed lines of a plain text, those put together again that a mail program or a terminal broke.
+
+Two kinds of evidence: a line that lacks its end before one that is such an end (rests.py), which counts in every text;
+and the widths, which count only where the whole text is as narrow as mail programs make it, since they break a line
+only where its next word found no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kbmatch.collectors.logs.heads import match_head
+from kbmatch.collectors.logs.lines import LONG, Line, split_line
+from kbmatch.collectors.logs.rests import is_rest
+from kbmatch.engine.patterns import lazy
+
+_MAIL_BYTES = 1 << 20
+"""Longer texts are logs as some program wrote them: nobody mails them."""
+_MAIL_WIDTH = 92
+_WRAP = 66
+"""Mail programs break lines at 72 columns or more; some count the quotes."""
+_FIRST_WORDS = 40
+_SHORT = 48
+_QUOTE = lazy(r"(?:\s*[>|])+ ?")
+_DATED = lazy(
+    r"\s*(?:\[[A-Z][a-z]{2}\w* |\[ *\+ *\d|\d{4}-\d\d-\d\d[T ]\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "
+    r"|\[ *\d+\.\d+\]|<\d)"
+)
+_STARTS = lazy(
+    r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
+    r"|Code: |Call |BUG|WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Read of|Write of|The buggy"
+    r"|Allocated|Freed|#\d+: |task[:.]|PGD |#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack"
+    r"|KASAN|\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|Memory state|$|other info|stack backtrace|"
+    r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Flags: |Control: |Failing |AS:"
+    r"|R:\d|Not tainted|\"echo|UBSAN|Kernel panic|Internal error|Unable to|refcount_t|irq event stamp|softirqs|hardirqs"
+)
+_MAY_START = lazy(r"Kernel |Tainted|page|flags|raw|[0-9a-f]{16}\b|Process |index |list_|[A-Z]\w+ #\d|\(|\{|\*|<")
+"""Beginnings of kernel lines that are middles of others as well."""
+_RULED = lazy(r"[-=*]{8,}$")
+_RELEASE_LINE = lazy(r"\d{1,2}\.\d{1,3}\S* #\d")
+
+
+def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
+    """The lines of `raw` (numbered from `first`), prefixes stripped.
+
+    A line in which another printk starts is split; the pieces of lines that a mail program wrapped are joined. Bytes
+    that are no UTF-8 come out as U+FFFD. Linear in the length of `raw`.
+    """
+    pieces = raw.split(b"\n")
+    if len(raw) >= _MAIL_BYTES:
+        for number, piece in enumerate(pieces, first):
+            yield from split_line(piece.decode("utf-8", "replace"), number)
+    elif _is_wrapped(pieces):
+        yield from _unwrapped(pieces, first)
+    else:
+        yield from _completed(pieces, first)
+
+
+def _is_wrapped(pieces: list[bytes]) -> bool:
+    """Whether all lines are as short as a mail program makes them, though an oops always has longer ones."""
+    longest = 0
+    for piece in pieces:
+        size = len(piece)
+        # a word that finds no room anywhere stays long: an address, a path
+        if size > _MAIL_WIDTH and piece.rstrip().rfind(b" ", 4) > _FIRST_WORDS:
+            return False
+        longest = max(longest, min(size, _MAIL_WIDTH))
+    return longest >= _SHORT
+
+
+def _completed(pieces: list[bytes], first: int) -> Iterator[Line]:
+    """The lines of a text that is wide enough; those joined that lack their end all the same."""
+    held: Line | None = None
+    for number, piece in enumerate(pieces, first):
+        for line in split_line(piece.decode("utf-8", "replace"), number):
+            if held is not None:
+                text = line.text
+                if line.time is None and not line.kernel and text and held.text and is_rest(held.text, text):
+                    held = _joined(held, text)
+                    continue
+                yield held
+            held = line
+    if held is not None:
+        yield held
+
+
+def _joined(held: Line, text: str) -> Line:
+    return held._replace(text=f"{held.text} {text}"[:LONG])
+
+
+def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
+    """The lines, those joined that a mail program broke: it does so only where the next word found no room."""
+    held: Line | None = None
+    width = 0
+    stamped = False
+    for number, piece in enumerate(pieces, first):
+        whole = piece.decode("utf-8", "replace").rstrip()
+        quote = _QUOTE.match(whole)
+        bare = whole[quote.end() :] if quote else whole
+        for line in split_line(whole, number):
+            text = line.text
+            marked = line.time is not None or line.kernel is True or _DATED.match(bare) is not None
+            if held is not None and held.text and text and not marked:
+                full = width + len(text.split(" ", 1)[0]) >= _WRAP
+                if is_rest(held.text, text) or (
+                    full and not _begins(text, bare, stamped) and not _RULED.match(held.text)
+                    and not _RELEASE_LINE.match(text)
+                ):  # fmt: skip
+                    both = width + 1 + len(bare)
+                    width = both if both <= _MAIL_WIDTH else len(whole)
+                    held = _joined(held, text)
+                    continue
+            if held is not None:
+                yield held
+            held, width, stamped = line, len(whole), marked
+    if held is not None:
+        yield held
+
+
+def _begins(text: str, bare: str, stamped: bool) -> bool:
+    """Whether a line without a stamp is one of its own; `stamped`: the line before has one."""
+    if _STARTS.match(text):
+        return True
+    if not stamped and (bare.startswith((" ", "\t")) or _MAY_START.match(text)):
+        return True
+    return match_head(text) is not None
