@@ -28,23 +28,23 @@ _NAME = lazy(r"(?:\? )?[A-Za-z_][\w.$]*$")
 _DECODED_REST = lazy(r"(?:[\w./+-]+:[\d?]+[\s)]|\(?discriminator \d+\)|\d{1,4}\)|[\w./+-]+:[\d?]+$)")
 _CPU_REST = lazy(
     r"(?:\d+,? +)?(?:UID: \d|PID: \d|Comm: |comm: |Kdump: |(?:[Nn]ot )?[Tt]ainted)"
-    r"|(?:[A-Z] +){0,8}-? *\(?\d{1,2}\.\d{1,3}[.\w+~-]*(?: \(?#|\)?$)|(?:\(?#\d|loaded )"
+    r"|[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}[.\w+~-]*(?: \(?#|\)?$)|(?:\(?#\d|loaded )"
 )
 _TAINT_OPEN = lazy(
     r".* (?:[Nn]ot(?: tainted)?|Tainted: [A-Z][A-Z -]{0,40})$|(?:Not(?: tainted)?|Tainted:[A-Z -]{0,40})$"
 )
-_TAINT_REST = lazy(r"(?:tainted )?(?:[A-Z]{1,6} +){0,8}-* *\(?\d{1,2}\.\d{1,3}|tainted$")
+_TAINT_REST = lazy(r"(?:tainted )?[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}|tainted$")
 _RELEASE_END = lazy(r"(?:.*[Tt]ainted(?:: [A-Z -]{1,60})? +\(?)?\d{1,2}\.\d{1,3}[.\w+~-]*$")
 _LOCKDEP_RELEASE = lazy(r"\d{1,2}\.\d{1,3}[.\w+~-]* #\d\S*$")
 _HEAD = (
-    "BUG: ", "WARNING: ", "INFO: ", "Unable to ", "general prot", "kernel BUG", "Kernel ", "UBSAN: ", "watchdog: ",
+    "BUG:", "WARNING:", "INFO:", "Unable to ", "general prot", "kernel BUG", "Kernel ", "UBSAN:", "watchdog: ",
     "NMI watchdog: ", "Oops", "list_", "refcount_t: ", "Internal error", "rcu: ", "stack segment", "usercopy: ",
     "divide error", "invalid opcode", "=",
 )  # fmt: skip
 _OPEN = lazy(
     r".*(?:^| )(?:at|in|address:?|for|by|of|than|more|pointer|kernel|virtual|handle|to|unable|stuck|paging|on|not|-"
     r"|syncing:|possibly|probably|NULL|non-canonical|PID:|CPU:|invalid|context|the|from|is|data|page|dereference,?"
-    r"|recursive|locking|lock|circular|dependency|detected|inconsistent|suspicious|blocked|task|soft|hard|fault,?"
+    r"|protection|opcode|divide|double|segment|recursive|locking|lock|circular|dependency|detected|inconsistent|suspicious|blocked|task|soft|hard|fault,?"
     r"|\w+:|panic|bad|function|called|sleeping|while|RCU|preemptible|[0-9a-f]{4}|integer|subtraction|overflow)$"
 )
 """Words before which mail programs break first lines; few of these lines can end so, and `_HEAD_REST` tells them."""
@@ -52,6 +52,7 @@ _HEAD_REST = lazy(
     r"(?:at|in|for|by|address:?|virtual|more|than|blocked|kernel|pointer|paging|handle|NULL|dereference|request|stuck"
     r"|on|CPU#?\d*|PID:|detected|usage!?$|dependency|locking|lock|state|non-canonical|probably|maybe|not|syncing|error"
     r"|protection|opcode:|fault:?|called|function|from|invalid|context|code:)(?: |$)"
+    r"|KASAN: |KMSAN: |KCSAN: |KFENCE: |CPU: \d+ PID: \d+ at|unable to|Unable to|soft lockup"
     r"|\[[0-9a-f]{8}\] code:|(?:0x)?[0-9a-f]{8,16}\b(?:: [0-9a-f]{4}\b|.{0,40}$)|[0-9a-f]{4} \[#\d|\d{1,6} seconds"
     r"|\d{1,7}s!|[\w./-]+\.[chS]:\d"
 )

@@ -93,17 +93,23 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
     held: Line | None = None
     width = 0
     stamped = False
+    steady = _is_steady(pieces)
     for number, piece in enumerate(pieces, first):
         whole = piece.decode("utf-8", "replace").rstrip()
         quote = _QUOTE.match(whole)
         bare = whole[quote.end() :] if quote else whole
         for line in split_line(whole, number):
             text = line.text
-            marked = line.time is not None or line.kernel is True or _DATED.match(bare) is not None
+            marked = (
+                line.time is not None
+                or line.caller is not None
+                or line.kernel is True
+                or _DATED.match(bare) is not None
+            )
             if held is not None and held.text and text and not marked:
                 full = width + len(text.split(" ", 1)[0]) >= _WRAP
                 if is_rest(held.text, text) or (
-                    full and not _begins(text, bare, stamped) and not _RULED.match(held.text)
+                    full and ((stamped and steady) or not _begins(text, bare, stamped)) and not _RULED.match(held.text)
                     and not _RELEASE_LINE.match(text)
                 ):  # fmt: skip
                     both = width + 1 + len(bare)
@@ -115,6 +121,28 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
             held, width, stamped = line, len(whole), marked
     if held is not None:
         yield held
+
+
+def _is_steady(pieces: list[bytes]) -> bool:
+    """Whether what has a stamp goes on in all lines without one: none of these is a line that had found room above."""
+    before = longest = 0
+    lost: list[int] = []
+    for piece in pieces:
+        size = len(piece)
+        longest = max(longest, min(size, _MAIL_WIDTH))
+        found = _WHOLE.match(piece)
+        if found:
+            word = piece.find(b" ", found.end() - 1)
+            lost.append(before + 1 + (word if word > 0 else size))
+        before = size
+    return not any(together <= longest for together in lost)
+
+
+_WHOLE = lazy(
+    rb"[>| \t]*(?:(?:\[<[0-9a-f]+>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x|Call [Tt]race:|CPU: \d+ |</?[A-Z]+>"
+    rb"|Modules linked in:|[DE]?R[\dA-Z]{1,2}: |RIP: |Code: |Hardware name: |---\[ )"
+)
+"""Beginnings of lines that are whole where the line before had room for them."""
 
 
 def _begins(text: str, bare: str, stamped: bool) -> bool:
