@@ -63,7 +63,7 @@ def _wide(data: bytes) -> bytes:
 def _is_mail_code(head: bytes) -> bool:
     """Whether long lines are broken by a "=" (a ruled line, ======, is none of these), as quoted-printable has it."""
     soft = len(_SOFT.findall(head))
-    return soft > 2 or (soft > 0 and _CODED.search(head) is not None)
+    return soft > 1 or (soft > 0 and _CODED.search(head) is not None)
 
 
 def _decoded_mail(data: bytes) -> bytes:

@@ -69,19 +69,36 @@ def _is_wrapped(pieces: list[bytes]) -> bool:
 
 
 def _completed(pieces: list[bytes], first: int) -> Iterator[Line]:
-    """The lines of a text that is wide enough; those joined that lack their end all the same."""
+    """The lines of a text that is wide enough; those joined that lack their end all the same, and none twice that two
+    programs wrote into one file.
+    """
     held: Line | None = None
+    lead = 0
     for number, piece in enumerate(pieces, first):
-        for line in split_line(piece.decode("utf-8", "replace"), number):
+        whole = piece.decode("utf-8", "replace")
+        for line in split_line(whole, number):
             if held is not None:
                 text = line.text
-                if line.time is None and not line.kernel and text and held.text and is_rest(held.text, text):
-                    held = _joined(held, text)
-                    continue
+                if text and held.text:
+                    if text == held.text and lead != len(whole) - len(text) and _is_twice(held, line):
+                        continue
+                    if line.time is None and not line.kernel and is_rest(held.text, text):
+                        held = _joined(held, text)
+                        continue
                 yield held
-            held = line
+            held, lead = line, len(whole) - len(line.text)
     if held is not None:
         yield held
+
+
+def _is_twice(one: Line, other: Line) -> bool:
+    """Whether two lines that say the same behind different prefixes are one record: of the console and of a logger.
+
+    Recursion prints frames twice too, but each behind the same prefix or at another time.
+    """
+    if one.time is not None and other.time is not None:
+        return one.time == other.time
+    return (one.time is None and one.kernel is True) or (other.time is None and other.kernel is True)
 
 
 def _joined(held: Line, text: str) -> Line:
