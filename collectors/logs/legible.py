@@ -21,8 +21,9 @@ _CODED = lazy(rb"=(?:3D|20|09|C2=A0|E2=80)|(?i:Content-Transfer-Encoding: quoted
 _NUMBERED = lazy(rb"(?m)^([>| \t]{0,16})(\d{1,6})(?:[:)]| ?\||\.(?= )|[ \t]|(?=\r?$)) ?")
 _NUMBERED_PEEK = 16 * 1024
 _LATIN_SPACE = lazy(rb"(?<![\x80-\xff])\xa0+")
-_RUN = 6
+_RUN = 8
 """So many lines in a row that are numbered one after the other are no accident."""
+_STRIDE = 4
 
 
 def legible(data: bytes) -> bytes:
@@ -37,11 +38,11 @@ def legible(data: bytes) -> bytes:
     if len(data) > _LIMIT:
         return data
     head = data[:_PEEK]
-    if (b"=\n" in head or b"=\r" in head) and _is_mail_code(head):
+    if head.count(b"=\n") + head.count(b"=\r") > head.count(b"==\n") + head.count(b"==\r") and _is_mail_code(head):
         data = _decoded_mail(data)
         head = data[:_PEEK]
     for _ in range(2):  # what a tracker escaped may have been escaped before
-        if not _HTML.search(head):
+        if not is_marked_up(head):
             break
         data = b"\n".join(without_markup(piece.decode("utf-8", "replace")).encode() for piece in data.split(b"\n"))
         head = data[:_PEEK]
@@ -88,7 +89,7 @@ def _decoded_mail(data: bytes) -> bytes:
 
 def is_marked_up(head: bytes) -> bool:
     """Whether a text is HTML or holds its entities."""
-    return _HTML.search(head) is not None
+    return (b"&" in head or b"<br" in head or b"<pre" in head) and _HTML.search(head) is not None
 
 
 def without_markup(text: str) -> str:
@@ -104,7 +105,7 @@ def _without_numbers(data: bytes) -> bytes:
 
     Only where they count up from line to line; what else begins with a number keeps it.
     """
-    if not _counts(data[:_NUMBERED_PEEK].split(b"\n")):
+    if not _may_count(data[:_NUMBERED_PEEK].split(b"\n")):
         return data
     lines = data.split(b"\n")
     for start, end in _counts(lines):
@@ -113,6 +114,18 @@ def _without_numbers(data: bytes) -> bytes:
             if found:
                 lines[at] = found[1] + lines[at][found.end() :]
     return b"\n".join(lines)
+
+
+def _may_count(lines: list[bytes]) -> bool:
+    """Whether two lines at a distance of `_STRIDE` differ by that in their numbers: all are not looked at."""
+    before = -1
+    for line in lines[::_STRIDE]:
+        found = _NUMBERED.match(line)
+        number = int(found[2]) if found else -1
+        if found and number == before + _STRIDE:
+            return True
+        before = number if found else -_STRIDE - 1
+    return False
 
 
 def _counts(lines: list[bytes]) -> list[tuple[int, int]]:

@@ -25,11 +25,14 @@ _LONG = 48
 
 
 class ModuleList:
-    """Collects the list while the lines of a report come in; `text` is what stood behind the first line's colon."""
+    """Collects the list while the lines of a report come in.
+
+    `text` is what stood behind the first line's colon and in the lines after it; `open`: the next line may be one more.
+    """
 
     def __init__(self) -> None:
         self.text = ""
-        self._open = False
+        self.open = False
         self._last = 0
 
     def begins(self, text: str) -> bool:
@@ -41,12 +44,10 @@ class ModuleList:
 
     def goes_on(self, text: str) -> bool:
         """Take a line that continues the list; False if it does not, and then the list has ended."""
-        if not self._open:
-            return False
         if self._is_more(text):
             self._add(text)
             return True
-        self._open = False
+        self.open = False
         return False
 
     def _is_more(self, text: str) -> bool:
@@ -64,7 +65,7 @@ class ModuleList:
             self.text = f"{self.text} {text[:_LIMIT]}" if self.text else text[:_LIMIT]
         gap = _GAP.search(text)
         # "[last" may have lost its end to the next line
-        self._open = gap is None or text.rstrip().endswith("[last")
+        self.open = gap is None or text.rstrip().endswith("[last")
 
 
 def module_names(text: str) -> tuple[str, ...] | None:

@@ -97,7 +97,7 @@ class _Reader:
                 body.code = f"{body.code} {text}".strip()
                 self.code_open = True
                 return
-        if self.modules.goes_on(text) or (text[0] in "CPT" and self._cpu_line(text)):
+        if (self.modules.open and self.modules.goes_on(text)) or (text[0] in "CPT" and self._cpu_line(text)):
             return
         if starts_trace(text):
             self._start_trace(text)

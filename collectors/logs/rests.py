@@ -15,11 +15,11 @@ _PLACE = lazy(
     r"(?:\+0x[0-9a-f]| \S+:\d+ \[inline\]| \([\w./+-]+:\d+|\) from )"
 )
 _PLACE_MISSING = lazy(
-    rf"BUG: K\w+: .* in$|.*, at:(?: {_BRACKETED})?$|.* at: {_BRACKETED}$"
+    rf"(?:BUG: K|WARNING: |CFI ).* (?:in|at)$|.*, at:(?: {_BRACKETED})?$|.* at: {_BRACKETED}$"
     rf"|WARNING: .*\bat \S+:\d+$|{_BRACKETED}(?: {_BRACKETED})?(?: \?)?$|\?$"
     rf"|(?:RIP|EIP|IP):?(?: +(?:[0-9a-f]{{4}}:)?(?:{_BRACKETED}(?: +{_BRACKETED})?)?)?$|(?:pc|lr|epc|NIP|LR) ?:?$"
     r"|(?:NIP|LR) \[[0-9a-f]+\]$|(?:PC|LR|EIP) is at$|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16}$|.*\+0x.* from$"
-    r"|CFI failure at$|.*\) from$"
+    r"|.*\) from$"
 )
 _FRAME_END = lazy(r".*\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}\)?$")
 _MODULE_TAG = lazy(r"\[[A-Za-z_][\w.-]{0,63}(?: [^\]\s]{1,60})?\](?: [\w./+-]+:\d+)?$")
@@ -36,10 +36,10 @@ _TAINT_OPEN = lazy(
 _TAINT_REST = lazy(r"(?:tainted )?[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}|tainted$")
 _RELEASE_END = lazy(r"(?:.*[Tt]ainted(?:: [A-Z -]{1,60})? +\(?)?\d{1,2}\.\d{1,3}[.\w+~-]*$")
 _LOCKDEP_RELEASE = lazy(r"\d{1,2}\.\d{1,3}[.\w+~-]* #\d\S*$")
-_HEAD = (
+_TOLD = (
     "BUG:", "WARNING:", "INFO:", "Unable to ", "general prot", "kernel BUG", "Kernel ", "UBSAN:", "watchdog: ",
     "NMI watchdog: ", "Oops", "list_", "refcount_t: ", "Internal error", "rcu: ", "stack segment", "usercopy: ",
-    "divide error", "invalid opcode", "=",
+    "divide error", "invalid opcode", "=", "INFO: task ", "Read ", "Write ", "Hardware name:",
 )  # fmt: skip
 _OPEN = lazy(
     r".*(?:^| )(?:at|in|address:?|for|by|of|than|more|pointer|kernel|virtual|handle|to|unable|stuck|paging|on|not|-"
@@ -68,17 +68,22 @@ def is_rest(held: str, text: str) -> bool:
     """Whether `held` lacks its end and `text` is it; both are printed lines without prefixes, not empty."""
     first = text[0]
     if first == "[":
-        if text.startswith("[#"):
+        if text[1:2] == "#":
             return ": " in held
         if _MODULE_TAG.match(text):
             return _FRAME_END.match(held) is not None or (text == "[inline]" and held[-1:].isdigit())
         if "lockup" in held:
             return held.endswith("s!") and _LOCKED_TASK.match(text) is not None
-    if ("+0x" in text or ":" in text or "from" in text) and _PLACE.match(text) and _PLACE_MISSING.match(held):
-        return True
+    if held[-1] in ":?>])nmt" or held[:4] in ("WARN", "Krnl") or len(held) < 20:
+        if ("+0x" in text or ":" in text or "from" in text) and _PLACE_MISSING.match(held) and _PLACE.match(text):
+            return True
+        if held[-1] == ":" and _REGISTER_OPEN.match(held) and _HEX.match(text):
+            return True
     if held.startswith(("CPU: ", "Pid: ")):
         return _cpu_goes_on(held, text)
-    if _tagged(held, text) or (held[-1] == ":" and _REGISTER_OPEN.match(held) and _HEX.match(text)):
+    if "+0x" in text:
+        return False
+    if _tagged(held, text):
         return True
     if ("ainted" in held or held.endswith("ot")) and _TAINT_OPEN.match(held) and _TAINT_REST.match(text):
         return True
@@ -86,7 +91,7 @@ def is_rest(held: str, text: str) -> bool:
         return text[1:2].isdigit() and _RELEASE_END.match(held) is not None
     if "ainted" in text and held[0].isdigit():
         return text.startswith(("Not ", "Tainted", "tainted")) and _LOCKDEP_RELEASE.match(held) is not None
-    return _told_on(held, text)
+    return held.startswith(_TOLD) and _told_on(held, text)
 
 
 def _cpu_goes_on(held: str, text: str) -> bool:
@@ -100,11 +105,11 @@ def _cpu_goes_on(held: str, text: str) -> bool:
 
 def _tagged(held: str, text: str) -> bool:
     """A frame whose file name, or the rest of the file names in its brackets, stands on the next line."""
-    if ":" in text and _SOURCE.match(text):
+    if (".c:" in text or ".h:" in text or ".S:" in text) and _SOURCE.match(text):
         whole = _FRAME_END.match(held) or (held[-1] == "]" and "+0x" in held)
         return bool(whole or (text.endswith("[inline]") and _NAME.match(held)))
-    if held.count("(") > held.count(")") and ")" in text:
-        return ":" in held[held.rfind("(") - 200 if held.rfind("(") > 200 else 0 :] and bool(_DECODED_REST.match(text))
+    if "(" in held and ")" in text and held.count("(") > held.count(")"):
+        return ":" in held and _DECODED_REST.match(text) is not None
     return False
 
 
@@ -116,8 +121,4 @@ def _told_on(held: str, text: str) -> bool:
         return not held[-1:].isdigit() and "/" not in held and _ACCESS_REST.match(text) is not None
     if held.startswith("Hardware name:"):
         return _MACHINE_REST.match(text) is not None
-    if held.startswith(_HEAD):
-        if not _OPEN.match(held):
-            return False
-        return (_HEAD_REST.match(text) or (_PLACE.match(text) and held.endswith((" at", " in")))) is not None
-    return False
+    return _OPEN.match(held) is not None and _HEAD_REST.match(text) is not None

@@ -73,20 +73,20 @@ def _completed(pieces: list[bytes], first: int) -> Iterator[Line]:
     programs wrote into one file.
     """
     held: Line | None = None
-    lead = 0
+    before = ""
     for number, piece in enumerate(pieces, first):
         whole = piece.decode("utf-8", "replace")
         for line in split_line(whole, number):
             if held is not None:
                 text = line.text
                 if text and held.text:
-                    if text == held.text and lead != len(whole) - len(text) and _is_twice(held, line):
+                    if text == held.text and len(before) != len(whole) and _is_twice(held, line):
                         continue
                     if line.time is None and not line.kernel and is_rest(held.text, text):
                         held = _joined(held, text)
                         continue
                 yield held
-            held, lead = line, len(whole) - len(line.text)
+            held, before = line, whole
     if held is not None:
         yield held
 
