@@ -37,21 +37,21 @@ _TAINT_REST = lazy(r"(?:tainted )?[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}|tainted$")
 _RELEASE_END = lazy(r"(?:.*[Tt]ainted(?:: [A-Z -]{1,60})? +\(?)?\d{1,2}\.\d{1,3}[.\w+~-]*$")
 _LOCKDEP_RELEASE = lazy(r"\d{1,2}\.\d{1,3}[.\w+~-]* #\d\S*$")
 _TOLD = (
-    "BUG:", "WARNING:", "INFO:", "Unable to ", "general prot", "kernel BUG", "Kernel ", "UBSAN:", "watchdog: ",
+    "BUG:", "WARNING:", "INFO:", "Unable to", "general prot", "kernel BUG", "Kernel ", "UBSAN:", "watchdog: ",
     "NMI watchdog: ", "Oops", "list_", "refcount_t: ", "Internal error", "rcu: ", "stack segment", "usercopy: ",
     "divide error", "invalid opcode", "=", "INFO: task ", "Read ", "Write ", "Hardware name:",
 )  # fmt: skip
 _OPEN = lazy(
     r".*(?:^| )(?:at|in|address:?|for|by|of|than|more|pointer|kernel|virtual|handle|to|unable|stuck|paging|on|not|-"
     r"|syncing:|possibly|probably|NULL|non-canonical|PID:|CPU:|invalid|context|the|from|is|data|page|dereference,?"
-    r"|protection|opcode|divide|double|segment|recursive|locking|lock|circular|dependency|detected|inconsistent|suspicious|blocked|task|soft|hard|fault,?"
-    r"|\w+:|panic|bad|function|called|sleeping|while|RCU|preemptible|[0-9a-f]{4}|integer|subtraction|overflow)$"
+    r"|protection|opcode|divide|double|segment|recursive|locking|lock|circular|dependency|detected|inconsistent"
+    r"|suspicious|blocked|task|soft|hard|fault,?|\w+:|panic|bad|function|called|sleeping|while|RCU|preemptible|[0-9a-f]{4}|integer|subtraction|overflow)$"
 )
 """Words before which mail programs break first lines; few of these lines can end so, and `_HEAD_REST` tells them."""
 _HEAD_REST = lazy(
     r"(?:at|in|for|by|address:?|virtual|more|than|blocked|kernel|pointer|paging|handle|NULL|dereference|request|stuck"
-    r"|on|CPU#?\d*|PID:|detected|usage!?$|dependency|locking|lock|state|non-canonical|probably|maybe|not|syncing|error"
-    r"|protection|opcode:|fault:?|called|function|from|invalid|context|code:)(?: |$)"
+    r"|on|CPU#?\d*|PID:|detected|usage!?$|dependency|locking|lock|state|non-canonical|probably|maybe|not|syncing|error:?"
+    r"|protection|opcode:|fault[:,]?|called|function|from|invalid|context|code:)(?: |$)"
     r"|KASAN: |KMSAN: |KCSAN: |KFENCE: |CPU: \d+ PID: \d+ at|unable to|Unable to|soft lockup"
     r"|\[[0-9a-f]{8}\] code:|(?:0x)?[0-9a-f]{8,16}\b(?:: [0-9a-f]{4}\b|.{0,40}$)|[0-9a-f]{4} \[#\d|\d{1,6} seconds"
     r"|\d{1,7}s!|[\w./-]+\.[chS]:\d"
@@ -82,7 +82,7 @@ def is_rest(held: str, text: str) -> bool:
     if held.startswith(("CPU: ", "Pid: ")):
         return _cpu_goes_on(held, text)
     if "+0x" in text:
-        return False
+        return held.startswith("BUG: K") and held[-1] == ":" and " in " in text
     if _tagged(held, text):
         return True
     if ("ainted" in held or held.endswith("ot")) and _TAINT_OPEN.match(held) and _TAINT_REST.match(text):
@@ -121,4 +121,6 @@ def _told_on(held: str, text: str) -> bool:
         return not held[-1:].isdigit() and "/" not in held and _ACCESS_REST.match(text) is not None
     if held.startswith("Hardware name:"):
         return _MACHINE_REST.match(text) is not None
-    return _OPEN.match(held) is not None and _HEAD_REST.match(text) is not None
+    if _OPEN.match(held) is None:
+        return False
+    return _HEAD_REST.match(text) is not None or ("[#" in text and "[#" not in held)

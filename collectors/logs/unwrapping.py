@@ -57,15 +57,30 @@ def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
 
 
 def _is_wrapped(pieces: list[bytes]) -> bool:
-    """Whether all lines are as short as a mail program makes them, though an oops always has longer ones."""
+    """Whether all lines are as short as a mail program makes them, though an oops always has longer ones.
+
+    Paragraphs that a tracker keeps in one line each do not count.
+    """
     longest = 0
     for piece in pieces:
         size = len(piece)
         # a word that finds no room anywhere stays long: an address, a path
         if size > _MAIL_WIDTH and piece.rstrip().rfind(b" ", 4) > _FIRST_WORDS:
-            return False
+            if not _is_prose(piece):
+                return False
+            continue
         longest = max(longest, min(size, _MAIL_WIDTH))
     return longest >= _SHORT
+
+
+_SENTENCE = lazy(rb"[>| \t]{0,16}(?:[-*] |\d\. )?[A-Za-z\"'(`][A-Za-z']*,? [\w\"'(`]")
+_NO_SENTENCE = lazy(rb"0x|\[ *\d+\.\d|[0-9a-f]{8}|Code: |Modules |Hardware |Linux version|ommand line|kernel:|\w\(\)|=")
+
+
+def _is_prose(piece: bytes) -> bool:
+    """Whether a line reads like a sentence: words of the common length, nothing that machines print."""
+    spaces = piece.count(b" ")
+    return len(piece) < spaces * 9 and _SENTENCE.match(piece) is not None and _NO_SENTENCE.search(piece) is None
 
 
 def _completed(pieces: list[bytes], first: int) -> Iterator[Line]:

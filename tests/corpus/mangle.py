@@ -350,6 +350,31 @@ def indented_wrapped(text: str, seed: int) -> str:
     return wrap("Hello,\n" + quote(text, "  ") + "\nbye", 76)
 
 
+_WIDE = (
+    "We have seen this on two of our machines since the update, usually at night when the backup runs, and I paste the "
+    "report from the mail of my colleague below, because the machine has been rebooted since and its log is lost.\n\n"
+)
+
+
+def wide_prose(text: str, seed: int) -> str:
+    """A tracker's entry: paragraphs in one long line each, the report as a mail had broken it."""
+    return _WIDE + wrap(text.rstrip("\n"), 76) + "\n\n" + _WIDE
+
+
+def wide_prose_bare(text: str, seed: int) -> str:
+    return wide_prose(stripped(text), seed)
+
+
+def wrapped_and_whole(text: str, seed: int) -> str:
+    """The report as a mail broke it, then the attached log."""
+    return wrap(prose_around(text), 76) + "\n\nand the whole log:\n\n" + text
+
+
+def head_lost(text: str, seed: int) -> str:
+    """The first two lines did not make it onto the screen."""
+    return "\n".join(text.split("\n")[2:])
+
+
 Mangling = Callable[[str, int], str | bytes]
 
 MANGLINGS: dict[str, Mangling] = {
@@ -366,6 +391,10 @@ MANGLINGS: dict[str, Mangling] = {
     "flowed": flowed,
     "gmail": gmail,
     "indented-wrapped": indented_wrapped,
+    "wide-prose": wide_prose,
+    "wide-prose-bare": wide_prose_bare,
+    "wrapped-and-whole": wrapped_and_whole,
+    "head-lost": head_lost,
     "fenced": fenced,
     "indented": indented,
     "entities": entities,
