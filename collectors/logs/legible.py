@@ -14,8 +14,8 @@ _LIMIT = 4 << 20
 """Longer texts were not pasted by anybody."""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _HTML = lazy(rb"&(?:lt|gt|amp|quot|nbsp|apos|#\d{2,4}|#x[0-9a-fA-F]{2,4});|<br ?/?>|<pre[ >]")
-_TAG = lazy(r"</?(?:p|pre|div|span|code|tt|td|tr|li|ul|b|i|em|font|a|body|html)(?: [^<>]{0,200})?>")
-_BREAK = lazy(r"<br ?/?>")
+_TAG = lazy(r"</?(?:span|code|tt|td|b|i|em|strong|font|a)(?: [^<>]{0,200})?>")
+_BREAK = lazy(r"(?:<(?:br ?/?|/?(?:p|pre|div|tr|table|li|ul|ol|body|html|blockquote)(?: [^<>]{0,200})?)>)+")
 _SOFT = lazy(rb"(?m)^[^\n]{66,74}[^=\n]=\r?$")
 _CODED = lazy(rb"=(?:3D|20|09|C2=A0|E2=80)|(?i:Content-Transfer-Encoding: quoted-printable)")
 _NUMBERED = lazy(rb"(?m)^([>| \t]{0,16})(\d{1,6})(?:[:)]| ?\||\.(?= )|[ \t]|(?=\r?$)) ?")
@@ -93,10 +93,10 @@ def is_marked_up(head: bytes) -> bool:
 
 
 def without_markup(text: str) -> str:
-    """One line without tags (stack marks like <IRQ> are none), entities decoded; <br> begins another line."""
+    """One line without tags (stack marks like <IRQ> are none), entities decoded; <br> and <p> begin another."""
     import html
 
-    plain = _TAG.sub("", _BREAK.sub("\n", text).removesuffix("\n")) if "<" in text else text
+    plain = _TAG.sub("", _BREAK.sub("\n", text).strip("\n")) if "<" in text else text
     return html.unescape(plain) if "&" in plain else plain
 
 

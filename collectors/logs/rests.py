@@ -16,10 +16,10 @@ _PLACE = lazy(
 )
 _PLACE_MISSING = lazy(
     rf"(?:BUG: K|WARNING: |CFI ).* (?:in|at)$|.*, at:(?: {_BRACKETED})?$|.* at: {_BRACKETED}$"
-    rf"|WARNING: .*\bat \S+:\d+$|{_BRACKETED}(?: {_BRACKETED})?(?: \?)?$|\?$"
+    rf"|WARNING: .*\bat \S+:\d+$|(?=[(\[<]){_BRACKETED}(?: {_BRACKETED})?(?: \?)?$|\?$"
     rf"|(?:RIP|EIP|IP):?(?: +(?:[0-9a-f]{{4}}:)?(?:{_BRACKETED}(?: +{_BRACKETED})?)?)?$|(?:pc|lr|epc|NIP|LR) ?:?$"
-    r"|(?:NIP|LR) \[[0-9a-f]+\]$|(?:PC|LR|EIP) is at$|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16}$|.*\+0x.* from$"
-    r"|.*\) from$"
+    rf"|(?:NIP|LR) \[[0-9a-f]+\]$|(?:PC|LR|EIP) is at$|Krnl PSW : [0-9a-f]{{16}} [0-9a-f]{{16}}$"
+    rf"|.*[0-9a-f)\]] from(?: {_BRACKETED})?$"
 )
 _FRAME_END = lazy(r".*\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}\)?$")
 _MODULE_TAG = lazy(r"\[[A-Za-z_][\w.-]{0,63}(?: [^\]\s]{1,60})?\](?: [\w./+-]+:\d+)?$")
@@ -30,6 +30,7 @@ _CPU_REST = lazy(
     r"(?:\d+,? +)?(?:UID: \d|PID: \d|Comm: |comm: |Kdump: |(?:[Nn]ot )?[Tt]ainted)"
     r"|[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}[.\w+~-]*(?: \(?#|\)?$)|(?:\(?#\d|loaded )"
 )
+_FLAGS = lazy(r"[A-Z -]{1,40}$")
 _TAINT_OPEN = lazy(
     r".* (?:[Nn]ot(?: tainted)?|Tainted: [A-Z][A-Z -]{0,40})$|(?:Not(?: tainted)?|Tainted:[A-Z -]{0,40})$"
 )
@@ -59,8 +60,8 @@ _HEAD_REST = lazy(
 _LOCKED_TASK = lazy(r"\[.{1,40}:\d+\]$")
 _HUNG_REST = lazy(r"(?:\S+:\d+ )?(?:blocked|for|more|than|\d+ seconds|seconds)\b")
 _ACCESS_REST = lazy(r"(?:of|size|at|addr|by|task)\b|[0-9a-f]{8,16} by |.{1,40}/\d+$")
-_REGISTER_OPEN = lazy(r"(?:.* )?(?:[A-Z][A-Z0-9_]{1,8}|knlGS|x\d{1,2} |r\d{1,2} ):$")
-_HEX = lazy(r"[0-9a-f]{4,16}\b")
+_REGISTER_OPEN = lazy(r"(?:.* )?(?:[A-Z][A-Z0-9_]{1,8}|knlGS|(?:status|badaddr|cause|[a-z]\d{1,2}|[a-z]{2}) ?):$")
+_HEX = lazy(r"[0-9a-f]{4}:|[0-9a-f]{8}(?:[0-9a-f]{8})?\b")
 _MACHINE_REST = lazy(r"(?:.{1,80} )?(?:BIOS \S|\d\d/\d\d/\d{4}$)")
 
 
@@ -74,6 +75,10 @@ def is_rest(held: str, text: str) -> bool:
             return _FRAME_END.match(held) is not None or (text == "[inline]" and held[-1:].isdigit())
         if "lockup" in held:
             return held.endswith("s!") and _LOCKED_TASK.match(text) is not None
+    if text == "(unreliable)":
+        return "+0x" in held
+    if first == "f" and text.startswith("from ["):
+        return held[-1] in ")]"
     if held[-1] in ":?>])nmt" or held[:4] in ("WARN", "Krnl") or len(held) < 20:
         if ("+0x" in text or ":" in text or "from" in text) and _PLACE_MISSING.match(held) and _PLACE.match(text):
             return True
@@ -90,7 +95,11 @@ def is_rest(held: str, text: str) -> bool:
     if first == "#":
         return text[1:2].isdigit() and _RELEASE_END.match(held) is not None
     if "ainted" in text and held[0].isdigit():
-        return text.startswith(("Not ", "Tainted", "tainted")) and _LOCKDEP_RELEASE.match(held) is not None
+        return (
+            text.startswith(("Not ", "Tainted: ", "tainted"))
+            and text[9:10] != "["
+            and _LOCKDEP_RELEASE.match(held) is not None
+        )
     return held.startswith(_TOLD) and _told_on(held, text)
 
 
@@ -100,7 +109,9 @@ def _cpu_goes_on(held: str, text: str) -> bool:
         return False
     if held.endswith(("Comm:", "comm:")):
         return "ainted" in text or _CPU_REST.match(text) is None
-    return _CPU_REST.match(text) is not None or (held.endswith("PID:") and text[0].isdigit())
+    if _CPU_REST.match(text) or (held.endswith("PID:") and text[0].isdigit()):
+        return True
+    return "ainted: " in held and _FLAGS.match(text) is not None
 
 
 def _tagged(held: str, text: str) -> bool:

@@ -19,6 +19,8 @@ _MAIL_BYTES = 1 << 20
 _MAIL_WIDTH = 92
 _WRAP = 66
 """Mail programs break lines at 72 columns or more; some count the quotes."""
+_BROKEN_ONCE = 82
+"""What a reply broke again was at most so wide before, with its quote: the next word found no room there."""
 _FIRST_WORDS = 40
 _SHORT = 48
 _QUOTE = lazy(r"(?:\s*[>|])+ ?")
@@ -28,7 +30,8 @@ _DATED = lazy(
 )
 _STARTS = lazy(
     r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
-    r"|Code: |Call |BUG|WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Read of|Write of|The buggy"
+    r"|Pid: |Instruction dump|Mem abort|Data abort|ESR|Code: |Call |BUG"
+    r"|WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Read of|Write of|The buggy"
     r"|Allocated|Freed|#\d+: |task[:.]|PGD |#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack"
     r"|KASAN|\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|Memory state|$|other info|stack backtrace|"
     r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Flags: |Control: |Failing |AS:"
@@ -130,7 +133,7 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
         whole = piece.decode("utf-8", "replace").rstrip()
         quote = _QUOTE.match(whole)
         bare = whole[quote.end() :] if quote else whole
-        for line in split_line(whole, number):
+        for line in split_line(whole if bare else "", number):
             text = line.text
             marked = (
                 line.time is not None
@@ -145,7 +148,7 @@ def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
                     and not _RELEASE_LINE.match(text)
                 ):  # fmt: skip
                     both = width + 1 + len(bare)
-                    width = both if both <= _MAIL_WIDTH else len(whole)
+                    width = both if both <= _BROKEN_ONCE else len(whole)
                     held = _joined(held, text)
                     continue
             if held is not None:
@@ -172,7 +175,8 @@ def _is_steady(pieces: list[bytes]) -> bool:
 
 _WHOLE = lazy(
     rb"[>| \t]*(?:(?:\[<[0-9a-f]+>\] )?(?:\? )?[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x|Call [Tt]race:|CPU: \d+ |</?[A-Z]+>"
-    rb"|Modules linked in:|[DE]?R[\dA-Z]{1,2}: |RIP: |Code: |Hardware name: |---\[ )"
+    rb"|Modules linked in:|[DE]?R[\dA-Z]{1,2}: |RIP: |Code: |Hardware name: |---\[ "
+    rb"|NIP |LR |MSR: |CFAR|GPR|PC is|Krnl |[a-z]{2,3} : )"
 )
 """Beginnings of lines that are whole where the line before had room for them."""
 
