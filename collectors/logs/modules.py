@@ -11,7 +11,7 @@ from kbmatch.engine.patterns import lazy
 
 _HEADS = ("Modules linked in:", "Modules:")
 _TAINTED = lazy(r"(?<![\w(+-])(\w[\w-]*)((?:\([A-Z+-]{1,12}\))+)")
-_MODULE = lazy(r"(?<![\w(+-])\w[\w-]*(?![\w)]*\))")
+_MODULE = lazy(r"(?<![\w(+-])(?!\d+(?![\w-]))\w[\w-]*(?![\w)]*\))")
 _NAMES = lazy(r"(?:(?!0x|[0-9a-f]{8,}\b|\d{1,2}\b)\w[\w-]{0,63}(?:\([A-Z+-]{1,12}\))*(?: +|$))+(?=\[last\b|$)")
 _LAST = lazy(r"\[last\b|unloaded: ")
 _GAP = lazy(r"\[|<|\.\.\.")

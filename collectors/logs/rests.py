@@ -27,7 +27,7 @@ _SOURCE = lazy(r"[\w./+-]+\.[chSs]:\d+(?: \[inline\]| \(discriminator \d+\))?$")
 _NAME = lazy(r"(?:\? )?[A-Za-z_][\w.$]*$")
 _DECODED_REST = lazy(r"(?:[\w./+-]+:[\d?]+[\s)]|\(?discriminator \d+\)|\d{1,4}\)|[\w./+-]+:[\d?]+$)")
 _CPU_REST = lazy(
-    r"(?:\d+,? +)?(?:UID: \d|PID: \d|Comm: |comm: |Kdump: |(?:[Nn]ot )?[Tt]ainted)"
+    r"(?:\d+,? +)?(?:UID: \d|PID: \d|Comm: |comm: |Kdump: |(?:[Nn]ot )?[Tt]ainted(?!: \[))"
     r"|[A-Z -]{0,60}\(?\d{1,2}\.\d{1,3}[.\w+~-]*(?: \(?#|\)?$)|(?:\(?#\d|loaded )"
 )
 _FLAGS = lazy(r"[A-Z -]{1,40}$")
@@ -53,10 +53,11 @@ _HEAD_REST = lazy(
     r"(?:at|in|for|by|address:?|virtual|more|than|blocked|kernel|pointer|paging|handle|NULL|dereference|request|stuck"
     r"|on|CPU#?\d*|PID:|detected|usage!?$|dependency|locking|lock|state|non-canonical|probably|maybe|not|syncing|error:?"
     r"|protection|opcode:|fault[:,]?|called|function|from|invalid|context|code:)(?: |$)"
-    r"|KASAN: |KMSAN: |KCSAN: |KFENCE: |CPU: \d+ PID: \d+ at|unable to|Unable to|soft lockup"
+    r"|CPU: \d+ PID: \d+ at|unable to|Unable to|soft lockup"
     r"|\[[0-9a-f]{8}\] code:|(?:0x)?[0-9a-f]{8,16}\b(?:: [0-9a-f]{4}\b|.{0,40}$)|[0-9a-f]{4} \[#\d|\d{1,6} seconds"
     r"|\d{1,7}s!|[\w./-]+\.[chS]:\d"
 )
+_SANITIZER = lazy(r"K(?:A|M|C)SAN: |KFENCE: ")
 _LOCKED_TASK = lazy(r"\[.{1,40}:\d+\]$")
 _HUNG_REST = lazy(r"(?:\S+:\d+ )?(?:blocked|for|more|than|\d+ seconds|seconds)\b")
 _ACCESS_REST = lazy(r"(?:of|size|at|addr|by|task)\b|[0-9a-f]{8,16} by |.{1,40}/\d+$")
@@ -132,6 +133,8 @@ def _told_on(held: str, text: str) -> bool:
         return not held[-1:].isdigit() and "/" not in held and _ACCESS_REST.match(text) is not None
     if held.startswith("Hardware name:"):
         return _MACHINE_REST.match(text) is not None
+    if _SANITIZER.match(text):
+        return held == "BUG:"
     if _OPEN.match(held) is None:
         return False
     return _HEAD_REST.match(text) is not None or ("[#" in text and "[#" not in held)

@@ -33,7 +33,8 @@ _STARTS = lazy(
     r"|Pid: |Instruction dump|Mem abort|Data abort|ESR|Code: |Call |BUG"
     r"|WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Read of|Write of|The buggy"
     r"|Allocated|Freed|#\d+: |task[:.]|PGD |#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack"
-    r"|KASAN|\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|Memory state|$|other info|stack backtrace|"
+    r"|KASAN|\w+ \(\S+:\d+(?:[ )]|$)|\.\.|\[ ?(?:\.\.|snip)|<snip"
+    r"|[\w.]+ \S+:\d+ \[inline\]|Memory state|$|other info|stack backtrace|"
     r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Flags: |Control: |Failing |AS:"
     r"|R:\d|Not tainted|\"echo|UBSAN|Kernel panic|Internal error|Unable to|refcount_t|irq event stamp|softirqs|hardirqs"
 )
