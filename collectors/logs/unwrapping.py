@@ -54,10 +54,39 @@ def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
     if len(raw) >= _MAIL_BYTES:
         for number, piece in enumerate(pieces, first):
             yield from split_line(piece.decode("utf-8", "replace"), number)
-    elif _is_wrapped(pieces):
-        yield from _unwrapped(pieces, first)
-    else:
-        yield from _completed(pieces, first)
+        return
+    lines = _unwrapped(pieces, first) if _is_wrapped(pieces) else _completed(pieces, first)
+    cut = _cut_width(pieces)
+    yield from _without_torn(lines, pieces, first, cut) if cut else lines
+
+
+def _cut_width(pieces: list[bytes]) -> int:
+    """The width at which a terminal cut the lines, 0 where none did: several are then just as long as the longest."""
+    sizes = list(map(len, pieces))
+    longest = max(sizes)
+    needed = 1 if longest == _TERMINAL else 2
+    if not _SHORT < longest < _LONG_TERMINAL or sizes.count(longest) < needed:
+        return 0
+    found = {piece for piece in pieces if len(piece) == longest and not _RULED_BYTES.search(piece)}
+    return longest if len(found) >= needed else 0
+
+
+def _without_torn(lines: Iterator[Line], pieces: list[bytes], first: int, cut: int) -> Iterator[Line]:
+    """The lines; without the release where the cut may have gone through it: a half one is another kernel's."""
+    for line in lines:
+        text = line.text
+        if "ainted" in text and "#" not in text:
+            piece = pieces[line.number - first]
+            if len(piece) == cut and piece.rstrip().endswith(text[-8:].encode()):
+                line = line._replace(text=_RELEASE_TORN.sub("", text))  # noqa: PLW2901
+        yield line
+
+
+_TERMINAL = 80
+_LONG_TERMINAL = 260
+_RULED_BYTES = lazy(rb"[-=*]{20}")
+_RELEASE_TORN = lazy(r" \(?\d+\.?[\w.+~-]{0,120}(?<!\+)$")
+"""A plus sign ends a release: it marks changes that were not committed."""
 
 
 def _is_wrapped(pieces: list[bytes]) -> bool:

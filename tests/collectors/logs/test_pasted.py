@@ -109,6 +109,16 @@ def test_line_numbers_stay_those_of_the_mail() -> None:
     assert event.line == 5
 
 
+def test_a_release_that_the_terminal_cut_is_not_told() -> None:
+    line = "CPU: 5 PID: 4711 Comm: worker Tainted: G           OE     5.14.0-70.13.1.el9.x86_64 #1"
+    text = OOPS.format("").replace("CPU: 5 PID: 4711 Comm: worker Not tainted 6.1.118-acme #1", line)
+    assert read_log(text.encode()).kernel.release == "5.14.0-70.13.1.el9.x86_64"
+    cut = read_log("\n".join(piece[:70] for piece in text.split("\n")).encode())
+    assert cut.kernel.release == "5.14.0-70.13", "one line alone is no proof of a cut"
+    cut = read_log("\n".join(piece[:70] for piece in f"{text}{'x ' * 60}".split("\n")).encode())
+    assert (cut.kernel.release, cut.kernel.taint, cut.events[0].comm) == (None, ("O", "E"), "worker")
+
+
 @pytest.mark.parametrize(
     "piece",
     [
