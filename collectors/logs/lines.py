@@ -86,6 +86,10 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
         bare = not text or text[0] not in "[<>(|" or text[:2] == "[<" or (text[0] == "<" and not text[1:2].isdigit())
         if bare and " kernel: " not in text[:80]:
             return text, time, caller, kernel, found
+    else:
+        plus = text.find("+0x")
+        if plus > 0 and text[:plus].lstrip(" \t?").isidentifier():
+            return text, None, None, None, 0  # a frame with nothing before it, as most lines without a stamp are
     foreign = False
     for _ in range(12):
         match = _PREFIX.match(text)
@@ -125,7 +129,7 @@ def split_line(whole: str, number: int) -> Iterator[Line]:
         whole = whole.replace("\xa0", " ")
     text, time, caller, kernel, found = strip_prefixes(whole)
     start = 0
-    for cut in _EMBEDDED.finditer(text):
+    for cut in _EMBEDDED.finditer(text) if "]" in text else ():
         piece = text[start : cut.start()]
         if piece.strip():
             yield Line(number, piece.strip(), time, caller, kernel)

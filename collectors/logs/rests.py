@@ -68,6 +68,8 @@ _MACHINE_REST = lazy(r"(?:.{1,80} )?(?:BIOS \S|\d\d/\d\d/\d{4}$)")
 
 def is_rest(held: str, text: str) -> bool:
     """Whether `held` lacks its end and `text` is it; both are printed lines without prefixes, not empty."""
+    if "+0x" in text and "+0x" in held and " from" not in held:
+        return False  # a place after a place, as in every trace
     first = text[0]
     if first == "[":
         if text[1:2] == "#":
