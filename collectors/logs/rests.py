@@ -72,12 +72,9 @@ def is_rest(held: str, text: str) -> bool:
         return False  # a place after a place, as in every trace
     first = text[0]
     if first == "[":
-        if text[1:2] == "#":
-            return ": " in held
-        if _MODULE_TAG.match(text):
-            return _FRAME_END.match(held) is not None or (text == "[inline]" and held[-1:].isdigit())
-        if "lockup" in held:
-            return held.endswith("s!") and _LOCKED_TASK.match(text) is not None
+        told = _bracketed(held, text)
+        if told is not None:
+            return told
     if text == "(unreliable)":
         return "+0x" in held
     if first == "f" and text.startswith("from ["):
@@ -104,6 +101,17 @@ def is_rest(held: str, text: str) -> bool:
             and _LOCKDEP_RELEASE.match(held) is not None
         )
     return held.startswith(_TOLD) and _told_on(held, text)
+
+
+def _bracketed(held: str, text: str) -> bool | None:
+    """The answer for "[#1] SMP", a module's tag and a soft lockup's task; None for what is none of these."""
+    if text[1:2] == "#":
+        return ": " in held
+    if _MODULE_TAG.match(text):
+        return _FRAME_END.match(held) is not None or (text == "[inline]" and held[-1:].isdigit())
+    if "lockup" in held:
+        return held.endswith("s!") and _LOCKED_TASK.match(text) is not None
+    return None
 
 
 def _cpu_goes_on(held: str, text: str) -> bool:
