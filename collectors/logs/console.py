@@ -8,10 +8,10 @@ from kbmatch.collectors.logs.draft import OOPS_KINDS, Body, Draft
 from kbmatch.collectors.logs.events import event_arch, mark_fatal, signature_of, with_fatal
 from kbmatch.collectors.logs.grouping import Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
-from kbmatch.collectors.logs.lines import printed_lines
 from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, reader_of, unpacked
 from kbmatch.collectors.logs.triggers import regions
+from kbmatch.collectors.logs.unwrapping import printed_lines
 from kbmatch.engine.incident import Kernel, Machine, Note
 from kbmatch.engine.signature import Signature
 from kbmatch.engine.values import replace

@@ -8,6 +8,7 @@ from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
+from kbmatch.collectors.logs.modules import module_names, module_taints
 from kbmatch.collectors.logs.report import FAULT_REGISTERS, read_body
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
@@ -124,8 +125,8 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         trace=tuple(frames),
         lines={name: number for name, number in lines.items() if number not in (None, line.number)},
         text=tuple(dict.fromkeys(one.text for one in _own_lines(draft))),
-        modules=_module_names(body.modules),
-        module_taints=_module_taints(body.modules),
+        modules=module_names(body.modules),
+        module_taints=module_taints(body.modules),
         locks=tuple(body.locks),
     )
     return event, body
@@ -135,29 +136,6 @@ def _own_lines(draft: Draft) -> list[Line]:
     """The report's own lines in log order: heads, body, and the panic that belongs to it."""
     lines = [*(line for _, line in draft.heads), *draft.lines, *(line for _, line in draft.panics)]
     return sorted(lines, key=lambda line: line.number)
-
-
-def _module_names(text: str) -> tuple[str, ...] | None:
-    """The names behind "Modules linked in:", without taint flags; None where the line was not printed."""
-    linked = text.partition("[last unloaded")[0]
-    names = (match[0] for match in _MODULE.finditer(linked))
-    return tuple(dict.fromkeys(names)) or None
-
-
-def _module_taints(text: str) -> dict[str, str] | None:
-    """The letters behind each module that has some (kernel/module/main.c, module_flags); None without the line.
-
-    "+" and "-" (being loaded, being removed) are no taint. RHEL 6 prints each letter in brackets of its own.
-    """
-    linked = text.partition("[last unloaded")[0]
-    if not linked:
-        return None
-    found = ((match[1], "".join(c for c in match[2] if c.isalpha())) for match in _TAINTED.finditer(linked))
-    return {name: letters for name, letters in found if letters}
-
-
-_TAINTED = lazy(r"(?<![\w(+-])([A-Za-z_][\w-]*)((?:\([A-Z+-]{1,12}\))+)")
-_MODULE = lazy(r"(?<![\w(+-])[A-Za-z_][\w-]*(?![\w)]*\))")
 
 
 _COUNTER = {

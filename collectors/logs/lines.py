@@ -60,9 +60,14 @@ _PREFIX = lazy(
 )
 _EMBEDDED = lazy(r"\[ {0,6}\d{1,7}\.\d{6}\](?=[\[ ])")
 _CALLER = lazy(r"\[ *([TC]\d{1,7})\] ?")
-_FOREIGN = lazy(r"[\w.-]+ (?!kernel\b)[\w/.@-]{1,48}(?:\[\d+\])?: ")
+_OWN = (
+    r"Hardware name|Kernel Offset|Instruction dump|Krnl (?:GPRS|Code)|Internal error|Call [Tt]race|(?:Local|Memory) \w+"
+    r"|divide error|(?:invalid|undefined) \w+|double fault|stack segment|alignment check|protection fault|Machine model"
+)
+"""Two words before a colon that the kernel prints itself: no host and no program."""
+_FOREIGN = lazy(rf"(?!(?:{_OWN}): )[\w.-]+ (?!kernel\b)[\w/.@-]{{1,48}}(?:\[\d+\])?: ")
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_=>()][0-9A-B]?)")
-_LONG = 8192
+LONG = 8192
 """Longer lines are cut: nothing that the kernel prints is longer (CONSOLE_EXT_LOG_MAX is 8192)."""
 
 
@@ -81,6 +86,10 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
         bare = not text or text[0] not in "[<>(|" or text[:2] == "[<" or (text[0] == "<" and not text[1:2].isdigit())
         if bare and " kernel: " not in text[:80]:
             return text, time, caller, kernel, found
+    else:
+        plus = text.find("+0x")
+        if plus > 0 and text[:plus].lstrip(" \t?").isidentifier():
+            return text, None, None, None, 0  # a frame with nothing before it, as most lines without a stamp are
     foreign = False
     for _ in range(12):
         match = _PREFIX.match(text)
@@ -108,101 +117,10 @@ def strip_prefixes(text: str) -> tuple[str, float | None, str | None, bool | Non
     return text, time, caller, False if foreign else kernel, found
 
 
-def printed_lines(raw: bytes, first: int = 1) -> Iterator[Line]:
-    """The lines of `raw` (numbered from `first`), prefixes stripped.
-
-    A line in which another printk starts is split; the pieces of lines that a mail program wrapped are joined. Bytes
-    that are no UTF-8 come out as U+FFFD. Linear in the length of `raw`.
-    """
-    pieces = raw.split(b"\n")
-    if len(raw) < _MAIL_BYTES and _is_wrapped(pieces):
-        yield from _unwrapped(pieces, first)
-        return
-    for number, piece in enumerate(pieces, first):
-        yield from split_line(piece.decode("utf-8", "replace"), number)
-
-
-_MAIL_BYTES = 1 << 20
-_MAIL_WIDTH = 92
-_WRAP = 66
-"""Mail programs break lines at 72 columns or more; some count the quotes."""
-_FIRST_WORDS = 40
-_SHORT = 48
-_BEGINS = lazy(
-    r"(?:\? )?[\w.$]+\+0x|\[<?[0-9a-f]{8}|</?[A-Z]+>|[RE]?[A-Z]{2}[0-9X]?: |R\d\d: |[CDEF][RS]\d?: |CPU: |RIP"
-    r"|Code: |Call |BUG|"
-    r"WARNING|INFO|Oops|Modules linked|Hardware name|---\[|-{10}|===|Kernel |Read of|Write of|The buggy|Allocated"
-    r"|Freed|#\d+: |task[:.]|PGD |Tainted|#PF|Workqueue|general prot|invalid op|x\d+: |[a-z]{2} : |pc |lr |sp |Stack"
-    r"|KASAN|\w+ \(\S+:\d+\)|[\w.]+ \S+:\d+ \[inline\]|page|flags|raw|Memory state|[0-9a-f]{16}\b|$|other info"
-    r"|stack backtrace|"
-    r"PC is|LR is|\w+ ?: [0-9a-f]{8,16}\b|Krnl |NIP|LR |GPR|MSR|epc|Process |Flags: |Control: |Failing |AS:"
-    r"|R:\d|Call|"
-    r"Not tainted|\"echo|UBSAN|index |Kernel panic|Internal error|Unable to|list_|refcount_t|[A-Z]\w+ #\d|\(|\{|\*|<"
-)
-
-
-def _is_wrapped(pieces: list[bytes]) -> bool:
-    """Whether all lines are as short as a mail program makes them, though an oops always has longer ones."""
-    longest = 0
-    for piece in pieces:
-        size = len(piece)
-        # a word that finds no room anywhere stays long: an address, a path
-        if size > _MAIL_WIDTH and piece.rstrip().rfind(b" ", 4) > _FIRST_WORDS:
-            return False
-        longest = max(longest, min(size, _MAIL_WIDTH))
-    return longest >= _SHORT
-
-
-def _unwrapped(pieces: list[bytes], first: int) -> Iterator[Line]:
-    """The lines, those joined that a mail program broke: it does so only where the next word found no room."""
-    held: Line | None = None
-    width = 0
-    stamped = False
-    for number, piece in enumerate(pieces, first):
-        whole = piece.decode("utf-8", "replace").rstrip()
-        bare = whole.lstrip(">| ")
-        word = len(bare.split(" ", 1)[0])
-        for line in split_line(whole, number):
-            marked = line.time is not None or line.kernel is True
-            starts = marked if stamped else bool(_BEGINS.match(line.text) or match_head(line.text))
-            indented = not stamped and whole.startswith((" ", "\t"))
-            goes_on = held is not None and not (stamped and marked) and _goes_on(held.text, line.text)
-            full = not starts and not indented and width + word >= _WRAP
-            if held and held.text and line.text and (goes_on or (full and _may_join(held.text, line.text))):
-                held = held._replace(text=f"{held.text} {line.text}"[:_LONG])
-                width = len(whole)
-                continue
-            if held is not None:
-                yield held
-            held, width, stamped = line, len(whole), marked
-    if held is not None:
-        yield held
-
-
-_PLACE_MISSING = lazy(r"BUG: K\w+SAN: .* in$|.* at:(?: \[<[0-9a-f]{8,16}>\])?$|WARNING: .* at \S+:\d+$")
-_PLACE = lazy(r"[\w.$]+(?:\+0x[0-9a-f]| \S+:\d+ \[inline\])")
-_TAINT_OPEN = lazy(r".* (?:[Nn]ot(?: tainted)?|Tainted: [A-Z][A-Z -]{0,40})$")
-_TAINT_REST = lazy(r"(?:tainted )?(?:[A-Z]{1,6} +){0,8}-* *\d{1,2}\.\d{1,3}")
-_RULED = lazy(r"[-=*]{8,}$")
-_RELEASE_LINE = lazy(r"\d{1,2}\.\d{1,3}\S* #\d")
-
-
-def _goes_on(held: str, text: str) -> bool:
-    """Whether a line lacks its end, whatever its length, and the next one is it."""
-    if _PLACE_MISSING.match(held):
-        return _PLACE.match(text) is not None
-    return _TAINT_OPEN.match(held) is not None and _TAINT_REST.match(text) is not None
-
-
-def _may_join(held: str, text: str) -> bool:
-    """Whether two lines can be one: not behind a ruled line, not lockdep's line with the release."""
-    return not (_RULED.match(held) or (_RELEASE_LINE.match(text) and not _TAINT_OPEN.match(held)))
-
-
 def split_line(whole: str, number: int) -> Iterator[Line]:
     """The printed lines that one physical line holds: one, or more where a console lost the line ends."""
-    if len(whole) > _LONG:
-        whole = whole[:_LONG]
+    if len(whole) > LONG:
+        whole = whole[:LONG]
     if "\x1b" in whole:
         whole = _ANSI.sub("", whole)
     if "\r" in whole or "\x00" in whole:
@@ -211,7 +129,7 @@ def split_line(whole: str, number: int) -> Iterator[Line]:
         whole = whole.replace("\xa0", " ")
     text, time, caller, kernel, found = strip_prefixes(whole)
     start = 0
-    for cut in _EMBEDDED.finditer(text):
+    for cut in _EMBEDDED.finditer(text) if "]" in text else ():
         piece = text[start : cut.start()]
         if piece.strip():
             yield Line(number, piece.strip(), time, caller, kernel)

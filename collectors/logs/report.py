@@ -12,6 +12,7 @@ import re
 from kbmatch.collectors.logs.draft import MARKERLESS, TRAP_KINDS, Body, Draft, TraceSection
 from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_release_line
 from kbmatch.collectors.logs.lines import Line
+from kbmatch.collectors.logs.modules import ModuleList
 from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
 from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
@@ -77,6 +78,7 @@ class _Reader:
         self.gpr = 0
         self.mark: str | None = None
         self.code_open = False
+        self.modules = ModuleList()
         self.aside = False
         self.lock_next = False
         self.lock_held = False
@@ -95,7 +97,7 @@ class _Reader:
                 body.code = f"{body.code} {text}".strip()
                 self.code_open = True
                 return
-        if text[0] in "CPT" and self._cpu_line(text):
+        if (self.modules.open and self.modules.goes_on(text)) or (text[0] in "CPT" and self._cpu_line(text)):
             return
         if starts_trace(text):
             self._start_trace(text)
@@ -243,8 +245,7 @@ class _Reader:
         if text.startswith("status: ") and "cause: " in text and body.access is None:
             body.access = _RISCV_CAUSE.get(register_pairs(text).get("cause", 0))
             body.lines["access"] = self.number
-        if text.startswith(("Modules linked in:", "Modules:")):
-            body.modules += text[18:4000]
+        if self.modules.begins(text):
             return
         match = _HARDWARE.search(text) if "Hardware name: " in text else None
         if match:
@@ -382,5 +383,6 @@ def read_body(draft: Draft) -> Body:
     if len(lines) != len(draft.lines) and not any(f and f.release for f in (body.cpu_line, body.release_line)):
         found = (parse_cpu_line(line.text) for line in draft.lines)
         body.release_line = next((c for c in found if c and c.release), body.release_line)
+    body.modules = reader.modules.text
     body.caller = draft.heads[0][1].caller
     return body

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from kbmatch.collectors.logs.lines import Line, printed_lines, split_line
+from kbmatch.collectors.logs.legible import is_marked_up, legible, without_markup
+from kbmatch.collectors.logs.lines import Line, split_line
+from kbmatch.collectors.logs.unwrapping import printed_lines
 from kbmatch.engine.patterns import lazy
 
 Reader = Callable[[bytes, int], Iterator[Line]]
@@ -31,7 +33,6 @@ _HOST = lazy(
     rb"(?P<syslog>[\w.-]{1,64}) kernel(?:\[\d+\])?: "
     rb'|"_HOSTNAME"\s*:\s*"(?P<json>[\w.-]{1,64})"|^_HOSTNAME=(?P<export>[\w.-]{1,64})$'
 )
-_HTML = lazy(rb"&(?:lt|gt|amp|quot|nbsp|#\d{2,3});|<br ?/?>|<pre[ >]")
 
 
 def reader_of(head: bytes) -> Reader:
@@ -44,7 +45,7 @@ def reader_of(head: bytes) -> Reader:
         return _export_lines
     if len(_KMSG.findall(head)) >= 2:
         return _kmsg_lines
-    if _HTML.search(head):
+    if is_marked_up(head):
         return _html_lines
     return printed_lines
 
@@ -59,19 +60,17 @@ def hostname_of(block: bytes) -> str | None:
 
 
 def unpacked(data: bytes) -> bytes:
-    """`data` as UTF-8 text: a compressed pstore record unpacked, UTF-16 decoded, pstore's parts in log order.
+    """`data` as plain UTF-8 text: a compressed pstore record unpacked, else what legible() makes of it.
 
     What cannot be unpacked comes back as it is; output is limited to 64 MiB.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = data.decode("utf-16", "replace").encode()
     header = _RAMOOPS.match(data)
     body = data[header.end() :] if header else data
     if (header and header["kind"] == b"C") or (data[:1] == b"\x78" and data[1:2] in b"\x01\x5e\x9c\xda"):
         plain = _inflated(body)
         if plain is not None:
             return plain
-    return data
+    return legible(data)
 
 
 def _inflated(body: bytes) -> bytes | None:
@@ -282,15 +281,8 @@ def _by_sequence(
     return [record for boot in boots for record in sorted(boot, key=lambda r: r[0])]
 
 
-_TAG = lazy(r"</?(?:p|pre|div|span|code|tt|td|tr|li|ul|b|i|em|font|a|body|html)(?: [^<>]{0,200})?>")
-
-
 def _html_lines(raw: bytes, first: int) -> Iterator[Line]:
-    """A log pasted as HTML: entities decoded, tags of markup dropped (stack marks like <IRQ> are none)."""
-    import html
-
+    """A large log as HTML; small ones are made plain text as a whole (legible.py)."""
     for number, piece in enumerate(raw.split(b"\n"), first):
-        text = piece.decode("utf-8", "replace")
-        for part in re.split(r"<br ?/?>", text) if "<br" in text else (text,):
-            plain = _TAG.sub("", part) if "<" in part else part
-            yield from split_line(html.unescape(plain) if "&" in plain else plain, number)
+        for part in without_markup(piece.decode("utf-8", "replace")).split("\n"):
+            yield from split_line(part, number)

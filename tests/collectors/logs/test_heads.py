@@ -10,7 +10,7 @@ import pytest
 from kbmatch.collectors.logs.console import read_log
 from kbmatch.collectors.logs.head_table import TABLE
 from kbmatch.collectors.logs.heads import head_at, match_head
-from kbmatch.collectors.logs.lines import printed_lines
+from kbmatch.collectors.logs.unwrapping import printed_lines
 from kbmatch.engine.kinds import KINDS
 
 HEAD_LINES = [
