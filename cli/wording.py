@@ -213,12 +213,18 @@ def advice(
 ) -> list[str]:
     """What to do, as lines; a line that begins with four blanks is a command to copy."""
     if diagnosis.outcome == "no-crash":
-        return ["Nothing to diagnose. If a crash was expected: name the vmcore, or the log of the boot that crashed."]
+        from kbmatch.cli.around import troubles
+
+        expected = "If a crash was expected: name the vmcore, or the log of the boot that crashed."
+        found = list(troubles(diagnosis))
+        return [*found, expected] if found else [f"Nothing to diagnose. {expected}"]
     if not shown:
+        from kbmatch.cli.around import earlier_damage, starved
         from kbmatch.cli.unknown import unknown_advice
 
         first = (*excepted(own), *setting_behind(diagnosis), *foreign_modules(diagnosis))
-        return [*first, *unknown_advice(diagnosis, knowledge)]
+        around = (*earlier_damage(diagnosis), *starved(diagnosis))
+        return [*first, *around, *unknown_advice(diagnosis, knowledge)]
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action
@@ -252,6 +258,10 @@ def advice(
         )
     if finding.verdict is not Verdict.NOT_A_KERNEL_BUG:
         lines += [*setting_behind(diagnosis), *foreign_modules(diagnosis)]
+        if {"D", "B", "M"} & set(diagnosis.incident.kernel.taint or ()):
+            from kbmatch.cli.around import earlier_damage
+
+            lines += earlier_damage(diagnosis)
     if finding.verdict in (Verdict.LIKELY, Verdict.POSSIBLE) and finding.rule.state:
         probes = ", ".join(condition.probe for condition in finding.rule.state)
         lines.append(f"To be sure: the vmcore, or a crash session that prints the state, would show {probes}.")
