@@ -20,7 +20,7 @@ from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
 from kbmatch.engine.incident import Kernel, Machine
 from kbmatch.engine.logic import Truth
-from kbmatch.engine.signature import Signature
+from kbmatch.engine.signature import Culprit, Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.ties import MARGIN, is_scored
 from kbmatch.engine.verdict import Verdict
@@ -120,13 +120,18 @@ def machine_name(machine: Machine) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
+def _is_printed(culprit: Culprit, event: Signature) -> bool:
+    """Whether the culprit's name stands in the trace: it may be the one name of a family of functions instead."""
+    return any(frame.symbol == culprit.symbol for frame in event.trace)
+
+
 def event_lines(event: Signature) -> Iterator[tuple[str, str]]:
     """The event as rows of a table."""
     line = f"  (line {event.line})" if event.line is not None else ""
     yield "message", event.message + line
     if event.printed or event.symbol:
         where = event.printed or event.symbol or ""
-        if event.culprit is not None and event.culprit.symbol != event.symbol:
+        if event.culprit is not None and event.culprit.symbol != event.symbol and _is_printed(event.culprit, event):
             tag = f" [{event.culprit.module}]" if event.culprit.module else ""
             where += f", called from {event.culprit.symbol}{tag}"
         yield "in", where

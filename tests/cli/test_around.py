@@ -86,3 +86,9 @@ def test_a_stall_on_a_virtual_machine_points_to_the_host(core: Any) -> None:
         STALL.format(taint="Not tainted", machine="Acme Inc. Server/Board, BIOS 1")
     )
     assert "the host comes first" not in core(OOPS.format(number=1, taint="Not tainted", where="acme_f"))
+
+
+def test_the_name_of_a_family_is_no_caller(core: Any) -> None:
+    out = core(STALL.format(taint="Not tainted", machine=VMWARE).replace("acme_loop", "smp_call_function_many_cond"))
+    assert "smp_call_function_many_cond+0x1f/0x40" in out
+    assert "called from smp_call_function" not in out
