@@ -22,7 +22,7 @@ from kbmatch.engine.finding import Diagnosis, Finding, Sibling
 from kbmatch.engine.incident import Kernel, Machine
 from kbmatch.engine.logic import Truth
 from kbmatch.engine.products import Product
-from kbmatch.engine.signature import Signature
+from kbmatch.engine.signature import Culprit, Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.ties import MARGIN, is_scored
 from kbmatch.engine.verdict import Verdict
@@ -122,13 +122,18 @@ def machine_name(machine: Machine) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
+def _is_printed(culprit: Culprit, event: Signature) -> bool:
+    """Whether the culprit's name stands in the trace: it may be the one name of a family of functions instead."""
+    return any(frame.symbol == culprit.symbol for frame in event.trace)
+
+
 def event_lines(event: Signature) -> Iterator[tuple[str, str]]:
     """The event as rows of a table."""
     line = f"  (line {event.line})" if event.line is not None else ""
     yield "message", event.message + line
     if event.printed or event.symbol:
         where = event.printed or event.symbol or ""
-        if event.culprit is not None and event.culprit.symbol != event.symbol:
+        if event.culprit is not None and event.culprit.symbol != event.symbol and _is_printed(event.culprit, event):
             tag = f" [{event.culprit.module}]" if event.culprit.module else ""
             where += f", called from {event.culprit.symbol}{tag}"
         yield "in", where
@@ -215,12 +220,18 @@ def advice(
 ) -> list[str]:
     """What to do, as lines; a line that begins with four blanks is a command to copy."""
     if diagnosis.outcome == "no-crash":
-        return ["Nothing to diagnose. If a crash was expected: name the vmcore, or the log of the boot that crashed."]
+        from kbmatch.cli.around import troubles
+
+        expected = "If a crash was expected: name the vmcore, or the log of the boot that crashed."
+        found = list(troubles(diagnosis))
+        return [*found, expected] if found else [f"Nothing to diagnose. {expected}"]
     if not shown:
+        from kbmatch.cli.around import earlier_damage, starved
         from kbmatch.cli.unknown import unknown_advice
 
         first = (*excepted(own), *setting_behind(diagnosis), *foreign_modules(diagnosis))
-        return [*first, *unknown_advice(diagnosis, knowledge)]
+        around = (*earlier_damage(diagnosis), *starved(diagnosis))
+        return [*first, *around, *unknown_advice(diagnosis, knowledge)]
     finding = shown[0]
     product = knowledge.products.get(finding.version.product)
     action = finding.recommend.action
@@ -255,6 +266,10 @@ def advice(
         )
     if finding.verdict is not Verdict.NOT_A_KERNEL_BUG:
         lines += [*setting_behind(diagnosis), *foreign_modules(diagnosis)]
+        if {"D", "B", "M"} & set(diagnosis.incident.kernel.taint or ()):
+            from kbmatch.cli.around import earlier_damage
+
+            lines += earlier_damage(diagnosis)
     if finding.verdict in (Verdict.LIKELY, Verdict.POSSIBLE) and finding.rule.state:
         probes = ", ".join(condition.probe for condition in finding.rule.state)
         lines.append(f"To be sure: the vmcore, or a crash session that prints the state, would show {probes}.")

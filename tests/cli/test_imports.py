@@ -77,9 +77,8 @@ CLI = {
     "wording",
 }  # fmt: skip
 UNKNOWN = {
-    "engine.nearest", "engine.weak", "engine.traits", "engine.clues",
-   "engine.fingerprint", "cli.history", "cli.history.store",
-    "engine.contract", "cli.unknown",
+    "engine.nearest", "engine.weak", "engine.traits", "engine.clues", "engine.fingerprint",
+    "cli.history", "cli.history.store", "engine.contract", "cli.around", "cli.unknown",
 }  # fmt: skip
 UNKNOWN_STDLIB = {"hashlib", "_hashlib", "_blake2"}
 """A crash that no rule explains: the nearest rules, its fingerprint, and whether it was seen before."""

@@ -99,6 +99,40 @@ def test_each_sort_gets_its_rule_and_its_action(core: Any, rule: str) -> None:
     assert found["findings"][0]["workaround"] is None or "What to do" in text
 
 
+VICTIMS = {
+    "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009": (
+        None,
+        "panic do_exit do_group_exit get_signal arch_do_signal_or_restart exit_to_user_mode_prepare do_syscall_64",
+    ),
+    "general protection fault, probably for non-canonical address 0xff7f8881042a6c00: 0000 [#1] SMP": (
+        "kmem_cache_alloc",
+        "anon_vma_clone __split_vma do_munmap vm_munmap",
+    ),
+    "BUG: unable to handle page fault for address: ffff88a1042a6c00": (
+        "__d_lookup",
+        "d_lookup lookup_dcache lookup_one_qstr_excl filename_create do_mkdirat",
+    ),
+    "BUG: kernel NULL pointer dereference, address: 0000000000000008": (
+        "skb_release_data",
+        "__kfree_skb tcp_ack tcp_rcv_established tcp_v4_do_rcv tcp_v4_rcv ip_protocol_deliver_rcu",
+    ),
+}
+
+
+@pytest.mark.parametrize("head", VICTIMS)
+@pytest.mark.parametrize("release", ["5.15.20-200.fc35.x86_64", "6.1.8-200.fc37.x86_64"])
+def test_a_way_that_any_defect_may_take_is_not_answered_with_one(core: Any, head: str, release: str) -> None:
+    where, frames = VICTIMS[head]
+    lines = [head, f"CPU: 2 PID: 1 Comm: acmed Not tainted {release} #1"]
+    lines += [f"RIP: 0010:{where}+0x5b/0x1d0"] if where else []
+    lines += ["Call Trace:", *(f" {name}+0x1b/0x200" for name in frames.split())]
+    log = "".join(f"[  201.1{number:05d}] {line}\n" for number, line in enumerate(lines))
+    status, out = core(log, "--format", "json")
+    verdicts = {found["verdict"] for found in json.loads(out)["findings"]}
+    assert status == 1
+    assert not verdicts & {"confirmed", "likely", "already-fixed"}
+
+
 def test_a_driver_of_the_kernel_is_not_blamed_on_others_that_are_loaded(core: Any) -> None:
     log = OOPS.format(where="xennet_poll+0x79/0x940 [xen_netfront]", modules="nvidia(POE) zfs(POE) xen_netfront")
     assert json.loads(core(log, "--format", "json")[1])["outcome"] != "not-a-kernel-bug"
