@@ -48,7 +48,7 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     findings: list[Finding] = []
     fitting: set[str] = set()
     for index, event in enumerate(incident.events):
-        lookup = SceneLookup(Scene(incident, event), Face(event))
+        lookup = SceneLookup(Scene(incident, event), Face(event, incident.kernel.arch))
         for rule in rules.candidates(selective_values(lookup.scene), ()):
             finding = _judge(rule, lookup, index, products)
             if finding is not None:

@@ -89,13 +89,13 @@ class Face:
 
     `sequence` are the functions from where the CPU stood outwards, inlined ones included; `blamed` the names that the
     blamed function bears: the culprit first, then those inlined into it and, where it was inlined, those that hold it.
-    `position` is that of the
-    culprit in `sequence`.
+    `position` is that of the culprit in `sequence`. `arch` is the machine's, where it is known.
     """
 
-    def __init__(self, event: Signature) -> None:
+    def __init__(self, event: Signature, arch: str | None = None) -> None:
         self.event = event
         self.kind = event.kind
+        self.arch = arch
 
     @cached_property
     def sequence(self) -> tuple[Named, ...]:
@@ -126,7 +126,7 @@ class Face:
             top = next((frame for frame in task.trace if frame.reliable), None)
             if top is not None:
                 whole = replace(self.event, trace=task.trace, tasks=(task,), symbol=top.symbol, culprit=None)
-                found.append(Face(replace(whole, module=top.module)))
+                found.append(Face(replace(whole, module=top.module), self.arch))
         return tuple(found)
 
     @cached_property

@@ -8,8 +8,8 @@ from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.similarity import MAX_FRAMES, Similar
 
 SIMILAR = "similar"
-_FLAGS = ("magnet", "alone", "titled", "foreign")
-_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "mentioned", "access", "driver", *_FLAGS)
+_FLAGS = ("magnet", "alone", "titled", "foreign", "symptom")
+_KEYS = ("kind", "top", "blamed", "frames", "weights", "anchor", "at", "mentioned", "access", "driver", "arch", *_FLAGS)
 
 
 def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
@@ -46,6 +46,8 @@ def load_similar(node: Node, problems: Problems, mark: Mark) -> Similar | None:
         titled=_flag(node, "titled", problems),
         driver=reader.texts("driver"),
         foreign=_flag(node, "foreign", problems),
+        symptom=_flag(node, "symptom", problems),
+        arch=reader.texts("arch"),
         mark=mark,
     )
 

@@ -47,10 +47,11 @@ class Similar:
     how rare each of blamed and frames is (0 to 1). `anchor`: names ("mlx5_core") or folders ("net/sctp/") of which the
     crash must show one. `at` is the place that a BUG or WARNING names, with its line or without. `magnet`: many
     defects crash in the blamed function. `alone`: little is known of the crash, so that only one which shows all of it
-    is answered. `foreign`: a driver was mended of which the crash shows nothing; `driver` are words of which its
-    modules have one in their names. `mentioned`: functions that the fix is about, though the crash does not show them;
-    a crash in one of them is a hint. `access`: read, write or exec, where the report says so. `titled`: the fix's title
-    names the blamed function, so that one caller that many have is enough.
+    is answered. `foreign`: code was mended of which the crash shows nothing; if it is a driver's, `driver` are words of
+    which its modules have one in their names. `symptom`: somebody saw that the crash is that of a victim, whoever did
+    it. `arch`: the machines that the mended code runs on. `mentioned`: functions that the fix is about, though the
+    crash does not show them; a crash in one of them is a hint. `access`: read, write or exec, where the report says
+    so. `titled`: the fix's title names the blamed function, so that one caller that many have is enough.
     """
 
     kind: str
@@ -67,6 +68,8 @@ class Similar:
     titled: bool = False
     driver: tuple[str, ...] = ()
     foreign: bool = False
+    symptom: bool = False
+    arch: tuple[str, ...] = ()
     mark: Mark | None = None
 
     @property
@@ -93,7 +96,7 @@ class Similar:
     def score(self, face: Face) -> float:
         """How much a face resembles this crash, from 0 to 1."""
         kinds = compatibility(self.kind, face.kind)
-        if kinds == 0.0:
+        if kinds == 0.0 or self.is_elsewhere(face):
             return 0.0
         if self.kind in HANGS and len(face.tasks) > 1:
             return max(self._resemblance(task, kinds) for task in face.tasks)
@@ -180,7 +183,7 @@ class Similar:
             value = min(value, _CAPPED if self._is_told(face) or self._same_line(face, whom) else _LONE)
         if not (several or all_shown or self._shares_rare(face) or sum(n in face.names for n in telling) > 1):
             value = min(value, _CAPPED)  # one function alone is no answer, nor with a caller that many have
-        if self.foreign and not (all_shown and self._has_driver(face)):
+        if self.symptom or (self.foreign and not (all_shown and self._has_driver(face))):
             value = min(value, _CAPPED)
         if self.alone and not (sure or all_shown):
             value = min(value, _CAPPED)
@@ -201,6 +204,10 @@ class Similar:
     def _same_line(self, face: Face, whom: float) -> bool:
         """Whether the very line that warned is known: the same sign, though perhaps of another defect."""
         return whom == _BLAMED and self.at is not None and ":" in self.at and self.at == face.at
+
+    def is_elsewhere(self, face: Face) -> bool:
+        """Whether only code of another architecture was mended."""
+        return bool(self.arch) and face.arch is not None and face.arch not in self.arch
 
     def is_driver_missing(self, face: Face) -> bool:
         """Whether a driver was mended that is not loaded, and of which the crash shows nothing."""

@@ -70,13 +70,13 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
         incident.events, functions, source.homes(functions), incident.kernel.release,
         named, board_of(incident.machine.hardware),
     )  # fmt: skip
-    kinds, face = tuple(dict.fromkeys(e.kind for e in incident.events)), Face(event)
+    kinds, face = tuple(dict.fromkeys(e.kind for e in incident.events)), Face(event, incident.kernel.arch)
     known = {finding.rule.id for finding in diagnosis.findings}
     known.update(alias.lower() for finding in diagnosis.findings for alias in finding.rule.aliases)
     ranked: list[tuple[float, Rule, tuple[str, ...], VersionJudgement]] = []
     for strength, rule, shared in source.related(traits, _JUDGED):
         kind = _compatible(rule.signature, kinds)
-        if rule.id in known or kind is None or _is_driver_missing(rule.signature, face):
+        if rule.id in known or kind is None or _is_elsewhere(rule.signature, face):
             continue
         version = judge_version(rule, event, incident, products)
         if version.status in (VersionStatus.FIXED, VersionStatus.BEFORE_INTRODUCED):
@@ -101,9 +101,9 @@ def _compatible(condition: Condition, kinds: Sequence[str]) -> float | None:
     return max((compatibility(leaf.kind, kind) for leaf in leaves for kind in kinds), default=None)
 
 
-def _is_driver_missing(condition: Condition, face: Face) -> bool:
-    """Whether the fix is in a driver that is not among the modules loaded."""
-    return any(leaf.is_driver_missing(face) for leaf in _scored(condition))
+def _is_elsewhere(condition: Condition, face: Face) -> bool:
+    """Whether the fix is in a driver that is not among the modules loaded, or in another architecture's code."""
+    return any(leaf.is_driver_missing(face) or leaf.is_elsewhere(face) for leaf in _scored(condition))
 
 
 def _scored(condition: Condition) -> list[Similar]:

@@ -29,6 +29,7 @@ def event_arch(body: Body) -> str | None:
     """The architecture that a report shows: by its release, its program counter's line or its registers' names."""
     release = (body.cpu_line and body.cpu_line.release) or (body.release_line and body.release_line.release)
     named = arch_of_name(release) if release else None
+    named = "arm64" if named == "aarch64" else named
     if named:
         return named
     if body.arch == "arm" and "x0" in body.registers:

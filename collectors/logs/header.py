@@ -172,7 +172,7 @@ def boot_facts(window: bytes) -> tuple[Machine, int | None]:
 
 _ARCH_SUFFIX = (
     (lazy(r"x86_64|amd64"), "x86_64"),
-    (lazy(r"aarch64|arm64"), "arm64"),
+    (lazy(r"aarch64|arm64"), "aarch64"),
     (lazy(r"ppc64le|ppc64el|powerpc64le"), "ppc64le"),
     (lazy(r"ppc64|powerpc64"), "ppc64"),
     (lazy(r"s390x"), "s390x"),
@@ -183,7 +183,7 @@ _ARCH_SUFFIX = (
 
 
 def arch_of_name(text: str) -> str | None:
-    """The architecture that a release or a banner names, None if it names none."""
+    """The architecture that a release or a banner names, as uname -m prints it; None if it names none."""
     for pattern, arch in _ARCH_SUFFIX:
         if pattern.search(text):
             return arch

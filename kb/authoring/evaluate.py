@@ -28,6 +28,7 @@ from kbmatch.kb.authoring.evaluate_paraphrase import can_paraphrase, paraphrase
 from kbmatch.kb.authoring.mine import own_event
 from kbmatch.kb.authoring.mine_source import Progress, Record, read_records
 from kbmatch.kb.store.knowledge import KnowledgeBase
+from kbmatch.kb.store.mended import machines_of
 from kbmatch.kb.store.mined import MinedRule
 
 WORST = 15
@@ -97,7 +98,8 @@ def _measure(record: Record, rule: MinedRule, knowledge: KnowledgeBase, found: E
     release = affected_release(rule)
     if event is None or release is None:
         return
-    kernel = knowledge.products.identify(Kernel(release=release, arch="x86_64"))
+    machine = next(iter(machines_of(rule.files)), "x86_64")
+    kernel = knowledge.products.identify(Kernel(release=release, arch=machine))
     diagnosis = _diagnosis(knowledge, kernel, (event,))
     if not _count(diagnosis, rule, found.own, found.offenders):
         found.missed.append(rule.id)

@@ -12,6 +12,7 @@ from kbmatch.engine.similar_loader import load_similar
 from kbmatch.engine.similarity import LIKELY, POSSIBLE, Similar, bounds
 from kbmatch.engine.ties import MARGIN
 from kbmatch.kb.store.documents import document_from_plain
+from kbmatch.kb.store.mended import MendedCode
 from kbmatch.kb.store.mined import MinedRule, magnets, plain_crash, rarity
 
 Ranked = Sequence[tuple[float, str]]
@@ -24,7 +25,7 @@ class Rivals:
         listed = [rule for rule in rules if rule.crashes]
         rare, drawn = rarity(listed), magnets(listed)
         self.leaves = {
-            rule.id: [_leaf(plain_crash(rule, crash, rare, drawn), rule.id) for crash in rule.crashes]
+            rule.id: [_leaf(plain_crash(rule, crash, rare, drawn, MendedCode({})), rule.id) for crash in rule.crashes]
             for rule in listed
         }
         self.rules = {rule.id: rule for rule in listed}

@@ -117,6 +117,7 @@ def _event_condition(reference: str, *, signature: bool) -> Schema:
             "weights": numbers, "anchor": _TEXTS, "at": _TEXT, "magnet": {"type": "boolean"},
             "alone": {"type": "boolean"}, "mentioned": _TEXTS, "access": {"enum": list(ACCESSES)},
             "titled": {"type": "boolean"}, "driver": _TEXTS, "foreign": {"type": "boolean"},
+            "symptom": {"type": "boolean"}, "arch": _TEXTS,
         },
         ("kind", "blamed"),
     )  # fmt: skip

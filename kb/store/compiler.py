@@ -120,7 +120,7 @@ def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
     for name, text in (("products", document_to_json(products)), ("frames", json.dumps(frames))):
         target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
         digest.update((SHIPPED / f"{name}.yaml").read_bytes())
-    homes = sorted((SHIPPED / "functions").glob("*.txt"))
+    homes = _function_files()
     for path in homes:
         digest.update(path.read_bytes())
     found = read_homes(homes)
@@ -131,6 +131,10 @@ def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
     return table_of(products)
 
 
+def _function_files() -> list[Path]:
+    return sorted((SHIPPED / "functions").glob("*.txt"))
+
+
 def _mined(
     paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash, quoted: list[MinedRule]
 ) -> Iterator[tuple[str, Node]]:
@@ -138,7 +142,7 @@ def _mined(
         digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
     try:
         quoted += read_mined(paths, problems)
-        yield from expanded(quoted)
+        yield from expanded(quoted, read_homes(_function_files()) if quoted else {})
     except KnowledgeError as error:
         problems.diagnostics.extend(error.diagnostics)
 

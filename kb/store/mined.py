@@ -6,7 +6,8 @@
       - id: cve-2024-12345              # of the CVE record; never changes
         title: "sctp: ..."              # the fix's subject line
         status: test                    # draft where it fires on other records' crashes
-        tier: production                # or sanitizer (only a debug kernel shows it), thin (never answers alone)
+        tier: production                # or sanitizer (only a debug kernel shows it), thin (little is known),
+                                        # symptom (a victim's crash: never answers; by hand)
         anchor: [sctp, net/sctp/]       # of which a crash must show one
         crashes:                        # those that the record quotes, one to three
           - {kind: null-deref, top: memcpy, blamed: [sctp_a, sctp_b], frames: [sctp_c], at: "net/sctp/socket.c:12"}
@@ -42,11 +43,11 @@ from kbmatch.engine.kinds import ACCESSES
 from kbmatch.engine.rule import STATUSES
 from kbmatch.engine.values import dataclass, replace
 from kbmatch.kb.store.documents import document_from_plain
-from kbmatch.kb.store.drivers import driver_words
+from kbmatch.kb.store.mended import MendedCode, driver_words, machines_of
 from kbmatch.kb.store.yaml_reader import read_yaml
 
 OVERRIDES = "overrides.yaml"
-TIERS = ("production", "sanitizer", "thin")
+TIERS = ("production", "sanitizer", "thin", "symptom")
 SCALE = 4000
 """Rules that rarity is measured against where a folder holds fewer: two of two with the same function say little."""
 MAGNET_FOLDERS = 3
@@ -240,15 +241,21 @@ def magnets(rules: Iterable[MinedRule]) -> frozenset[str]:
     return frozenset(name for name, found in places.items() if len(found) >= MAGNET_FOLDERS)
 
 
-def expanded(rules: Sequence[MinedRule]) -> Iterator[tuple[str, Node]]:
-    """(file, rule document) of each rule, as load_rule reads it."""
+def expanded(rules: Sequence[MinedRule], homes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Node]]:
+    """(file, rule document) of each rule, as load_rule reads it. `homes`: the source files that define a function."""
     whole = [rule for rule in rules if rule.crashes and all(crash.blamed for crash in rule.crashes)]
-    rare, drawn = rarity(whole), magnets(whole)
+    rare, drawn, code = rarity(whole), magnets(whole), MendedCode(homes)
     for rule in whole:
-        yield rule.file, document_from_plain(plain_rule(rule, rare, drawn), rule.file)
+        yield rule.file, document_from_plain(plain_rule(rule, rare, drawn, code), rule.file)
 
 
-def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], drawn: frozenset[str]) -> dict[str, Any]:
+def plain_crash(
+    rule: MinedRule,
+    crash: MinedCrash,
+    rare: Mapping[str, float],
+    drawn: frozenset[str],
+    code: MendedCode,
+) -> dict[str, Any]:
     """The scored leaf of one crash as plain values."""
     similar: dict[str, Any] = {"kind": crash.kind, "blamed": list(crash.blamed)}
     if crash.top:
@@ -268,8 +275,13 @@ def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], d
         similar["magnet"] = True
     if rule.tier == "thin":
         similar["alone"] = True
-    if not rule.anchor and any(file.startswith(("drivers/", "sound/")) for file in rule.files):
+    if rule.tier == "symptom":
+        similar["symptom"] = True
+    if not rule.anchor and not code.is_shown(rule.files, (*crash.blamed, crash.top or "", *crash.frames)):
         similar["foreign"] = True
+    machines = machines_of(rule.files)
+    if machines:
+        similar["arch"] = list(machines)
     words = driver_words(rule.files)
     if words:
         similar["driver"] = list(words)
@@ -278,9 +290,9 @@ def plain_crash(rule: MinedRule, crash: MinedCrash, rare: Mapping[str, float], d
     return similar
 
 
-def plain_rule(rule: MinedRule, rare: Mapping[str, float], drawn: frozenset[str]) -> dict[str, Any]:
+def plain_rule(rule: MinedRule, rare: Mapping[str, float], drawn: frozenset[str], code: MendedCode) -> dict[str, Any]:
     """The rule document as plain values."""
-    leaves = [{"similar": plain_crash(rule, crash, rare, drawn)} for crash in rule.crashes]
+    leaves = [{"similar": plain_crash(rule, crash, rare, drawn, code)} for crash in rule.crashes]
     cve, first = rule.id.upper(), rule.crashes[0]
     where = f"{first.kind} in {first.blamed[0]}" + (f", called from {first.frames[0]}" if first.frames else "")
     return {

@@ -156,7 +156,6 @@ def identify(release: str | None, version: str | None = None, banner: str | None
         # own builds: the number is the Makefile's, the words are the builder's
         ("6.1.118-pserver", None, ("linux-custom", None, None, "6.1.118")),
         ("6.11.1-edge-rockchip-rk3588", "#1", ("linux-custom", None, None, "6.11.1")),
-        ("5.15.63-flatcar", "#1", ("linux-custom", None, None, "5.15.63")),
         ("6.0.0-mm-pcpnoirq-v1r2", "#1", ("linux-custom", None, None, "6.0")),
         ("5.11.0-1-surface-dev", "#2", ("linux-custom", None, None, None)),
     ],

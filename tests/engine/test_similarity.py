@@ -100,6 +100,17 @@ def test_a_machine_without_the_mended_driver_does_not_have_the_defect() -> None:
     assert score(crash(*WHOLE, modules=LOADED), anchored) >= LIKELY  # built in: its functions are there
 
 
+def test_code_of_another_architecture_is_not_what_crashed_here() -> None:
+    arm = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, KNOWN.anchor, arch=("aarch64",))
+    assert arm.score(Face(crash(*WHOLE), "x86_64")) == 0.0
+    assert arm.score(Face(crash(*WHOLE), "aarch64")) == arm.score(Face(crash(*WHOLE))) == pytest.approx(1.0)
+
+
+def test_a_victims_crash_never_answers() -> None:
+    victim = Similar("null-deref", KNOWN.blamed, KNOWN.top, KNOWN.frames, KNOWN.weights, KNOWN.anchor, symptom=True)
+    assert POSSIBLE <= score(crash(*WHOLE), victim) < LIKELY
+
+
 def test_one_caller_that_many_have_is_enough_where_the_title_names_the_function_and_all_is_shown() -> None:
     caller, weights = ("acme_poll",), (1.0, 0.3)
     plain = Similar("null-deref", KNOWN.blamed, KNOWN.top, caller, weights)

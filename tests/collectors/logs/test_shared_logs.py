@@ -110,4 +110,4 @@ def test_arm64_sysrq(shared: Path) -> None:
     reading = read_log((shared / "dumps" / "logs" / "arm64-sysrq.serial.log").read_bytes())
     (event,) = reading.events
     assert (event.kind, event.cpu, event.pid, event.comm) == ("sysrq", 0, 98, "init")
-    assert (reading.kernel.arch, reading.kernel.kaslr_offset) == ("arm64", 0x54F4C1C00000)
+    assert (reading.kernel.arch, reading.kernel.kaslr_offset) == ("aarch64", 0x54F4C1C00000)

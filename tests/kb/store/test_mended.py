@@ -6,7 +6,7 @@ import pytest
 
 from kbmatch.engine.face import Face
 from kbmatch.engine.signature import Signature
-from kbmatch.kb.store.drivers import driver_words
+from kbmatch.kb.store.mended import MendedCode, driver_words, machines_of
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,26 @@ def test_the_drivers_own_modules_have_a_word(file: str, module: str) -> None:
 def test_of_what_may_be_built_in_nothing_is_said(file: str) -> None:
     assert driver_words([file]) == ()
     assert driver_words(["drivers/net/ethernet/intel/ice/ice_main.c", file]) == () or file.endswith(".h")
+
+
+@pytest.mark.parametrize(
+    ("files", "machines"),
+    [
+        (["arch/arm64/mm/mmap.c", "arch/arm64/include/asm/pgtable.h"], ("aarch64",)),
+        (["arch/x86/kvm/svm.c"], ("x86_64", "i386")),
+        (["arch/mips/kernel/smp.c", "arch/loongarch/kernel/smp.c"], ("loongarch64", "mips")),
+        (["arch/arm64/mm/mmap.c", "mm/mmap.c"], ()),
+        (["mm/mmap.c"], ()),
+        ([], ()),
+    ],
+)
+def test_a_fix_in_architectures_code_alone_is_for_their_machines(files: list[str], machines: tuple[str, ...]) -> None:
+    assert machines_of(files) == machines
+
+
+def test_a_crash_shows_mended_code_where_a_function_of_its_folder_is_in_it() -> None:
+    code = MendedCode({"acme_a": ("fs/acme/a.c",), "acme_b": ("fs/acme/b.c",), "evict": ("fs/inode.c",)})
+    assert code.is_shown(["fs/acme/a.c"], ["evict", "acme_b"])
+    assert not code.is_shown(["fs/acme/a.c"], ["evict", "iput"])
+    assert code.is_shown(["fs/other/x.c"], ["evict"])  # nothing is known of that file
+    assert not code.is_shown(["drivers/acme/x.c"], ["evict"])
