@@ -85,8 +85,9 @@ UNKNOWN_STDLIB = {"hashlib", "_hashlib", "_blake2"}
 COLLECTORS = {
     "collect", "identify", "containers", "containers.identify", "containers.opening", "containers.source", "logs",
     "logs.console", "logs.draft", "logs.events", "logs.grouping", "logs.head_table", "logs.header", "logs.heads",
-    "logs.interleaved", "logs.lines", "logs.reading", "logs.registers", "logs.report", "logs.sources", "logs.stacks",
-    "logs.tasks", "logs.trace", "logs.triggers", "transcript", "transcript.session",
+    "logs.interleaved", "logs.legible", "logs.lines", "logs.modules", "logs.reading", "logs.registers", "logs.report",
+    "logs.rests", "logs.sources", "logs.stacks", "logs.tasks", "logs.trace", "logs.triggers", "logs.unwrapping",
+    "transcript", "transcript.session",
 }  # fmt: skip
 LOG = {
     "kbmatch", "cli", "collectors", "engine", "kb", "kb.store",
