@@ -16,6 +16,8 @@ from kbmatch.engine.weak import weak_findings
 from kbmatch.kb.store.knowledge import KnowledgeBase
 
 MAX_WEAK = 3
+LEAST_WEAK = 0.2
+"""Those with less in common share a way that many crashes take; --all lists them."""
 MAX_VALUES = 5
 MAX_SHARED = 3
 
@@ -30,7 +32,8 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
     yield f"    kbmatch escalate {quoted} -o pack.tar.gz"
     if index is None:
         return
-    weak = weak_findings(diagnosis, knowledge, knowledge.products, MAX_WEAK)
+    found = weak_findings(diagnosis, knowledge, knowledge.products, MAX_WEAK)
+    weak = [finding for finding in found if finding.score >= LEAST_WEAK]
     for finding in weak:
         fixed = f", fixed in {finding.version.fixed}" if finding.version.fixed else ""
         shared = ", ".join(_shared(finding)[:MAX_SHARED])
@@ -41,7 +44,8 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
     near = nearest_rules(diagnosis, knowledge)
     for item in near:
         word = f"{item.verdict.value}; " if item.verdict is not None else ""
-        reasons = "; ".join(_difference(leaf) for leaf in item.differs)
+        # of several blocked tasks each may lack the same
+        reasons = "; ".join(list(dict.fromkeys(_difference(leaf) for leaf in item.differs))[:MAX_SHARED])
         yield f"Nearest rule: {item.rule} ({item.title}): {word}{reasons or 'kbmatch explain says why'}."
     if not near and not weak:
         yield "No rule of the knowledge base has anything in common with this crash."
