@@ -12,6 +12,8 @@ from itertools import islice
 from kbmatch.engine.patterns import lazy
 
 MAX_LINES = 20_000
+MAX_BYTES = 2 << 20
+"""A ticket or a mail is short; in a console's archive nobody named a fix."""
 MAX_CLUES = 200
 _LONG = 400
 _COMMIT = lazy(r"(?<![0-9a-zA-Z_+-])(?:[0-9a-f]{12,15}|[0-9a-f]{40})(?![0-9a-zA-Z_])")

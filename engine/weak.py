@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus
-from kbmatch.engine.clues import board_of, named_fixes
+from kbmatch.engine.clues import MAX_BYTES, board_of, named_fixes
 from kbmatch.engine.condition import Condition
 from kbmatch.engine.diagnose import judge_version
 from kbmatch.engine.explanation import Explanation
@@ -65,7 +65,8 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
         return []  # memory has proved what it is
     event = incident.events[index]
     functions = functions_of(incident.events)
-    named = named_fixes(incident.log.lines) if incident.log is not None else {}
+    text = incident.log.data[:MAX_BYTES] if incident.log is not None else b""
+    named = named_fixes(text.decode("utf-8", "replace").splitlines())
     traits = traits_of(
         incident.events, functions, source.homes(functions), incident.kernel.release,
         named, board_of(incident.machine.hardware),
