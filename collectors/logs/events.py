@@ -72,6 +72,8 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     cpu = cpu_line.cpu if cpu_line else None
     if cpu is None:
         cpu = body.first_cpu if body.first_cpu is not None else _int(groups.get("cpu") or groups.get("cpu2"))
+    if cpu is None and "xcpu" in groups:
+        cpu = int(groups["xcpu"], 16)
     pid = cpu_line.pid if cpu_line and cpu_line.comm is not None else None
     comm = cpu_line.comm if cpu_line else None
     if comm is None:
@@ -221,10 +223,8 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     """The kind, after what only the whole report tells."""
     if kind in _FAULTS and address is not None:
         kind = "null-deref" if address < NULL_DEREF_LIMIT else "page-fault"
-    if kind == "other" and groups.get("what", "").lower().startswith(("oops", "kernel access")):
-        kind = "page-fault"
-    if kind == "other" and groups.get("what") == "BRK handler":
-        kind = _brk_kind(int(groups.get("code", "0"), 16))
+    if kind == "other" and "what" in groups:
+        kind = die_kind(groups["what"], groups.get("code") or "0")
     if kind == "warning":
         file = groups.get("file", "")
         text = groups.get("printed", "")
@@ -240,6 +240,36 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     if kind in _FAULTS and crash.startswith("sysrq_handle_crash"):
         kind = "sysrq"
     return kind
+
+
+_DIE_KINDS = (
+    (lazy(r"$|.*(?:access|page fault|paging|user ?(?:space )?memory)"), "page-fault"),
+    (lazy(r".*misaligned|.*unaligned"), "alignment"),
+    (lazy(r".*(?:undefined|illegal) instruction|Exception in kernel mode, sig: 4$"), "invalid-opcode"),
+    (lazy(r".*\bBUG\b|CFI\b"), "bug"),
+    (lazy(r"[Kk]ernel stack overflow"), "stack-overflow"),
+    (lazy(r"(?:aarch64 BRK|ptrace BRK handler|BRK handler)$"), "brk"),
+)
+_OOPS = lazy(r"Oops\b[ :-]*")
+
+
+def die_kind(what: str, code: str) -> str:
+    """The kind of a die line whose text no head names, by what it says between "Oops" and the code.
+
+    Sources (4.14 to 6.6): arch/arm/mm/fault.c ("Oops"), arch/arm/kernel/traps.c ("Oops - bad mode"),
+    arch/arm64/kernel/traps.c ("Oops - CFI"; "aarch64 BRK" before 4.12, "ptrace BRK handler" since), arch/riscv/kernel/traps.c
+    ("Oops - load address misaligned"), arch/powerpc/kernel/traps.c ("Unrecoverable exception, sig: 6").
+    """
+    oops = _OOPS.match(what)
+    rest = what[oops.end() :] if oops else what
+    if rest.endswith(", sig"):
+        rest = f"{rest}: {code}"
+    for pattern, kind in _DIE_KINDS:
+        if pattern.match(rest) and (rest or oops):
+            if kind == "brk":
+                return _brk_kind(int(code, 16))
+            return kind
+    return "other"
 
 
 def _brk_kind(syndrome: int) -> str:
@@ -293,6 +323,8 @@ def _instruction(
 def _source(groups: dict[str, str], printed: str | None, body: Body) -> str | None:
     if groups.get("file"):
         return groups["file"].rstrip("!")
+    if "path" in groups and "row" in groups:
+        return f"{groups['path']}:{groups['row']}"
     for text in (printed, body.where.printed if body.where else None):
         match = _WHERE_SOURCE.search(text) if text else None
         if match:
@@ -304,8 +336,8 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
     """The index of the first event of the chain that ended the kernel, None without events.
 
     In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
-    (within five seconds); else the first oops or BUG; else the first event. Where texts were
-    pasted together (the clock goes back without a banner), only the first counts.
+    (within five seconds); else the first oops or BUG; else the first event that is more than something that happens in
+    passing (a failed allocation of pages). Where texts were pasted together (the clock goes back without a banner), only the first counts.
     """
     if not events:
         return None
@@ -316,7 +348,8 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
         if ended is not None:
             return _chain_start(ended, here, events, drafts)
     mine = [i for i, d in enumerate(drafts) if d.excerpt == first]
-    return next((i for i in mine if drafts[i].is_oops), mine[0])
+    telling = next((i for i in mine if not drafts[i].in_passing), mine[0])
+    return next((i for i in mine if drafts[i].is_oops), telling)
 
 
 def _chain_start(ended: int, here: list[int], events: list[Signature], drafts: list[Draft]) -> int:

@@ -16,7 +16,7 @@ from kbmatch.engine.patterns import lazy
 
 _BODY = lazy(
     r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm"
-    r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
+    r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|\[[0-9a-f]{16}\] [0-9a-f]{16} |"
     r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
 )
 _FRAME_LINE = lazy(
@@ -55,6 +55,8 @@ _NEAR = 15
 _LINES = 3000
 _OPEN = 16
 _HEADS = 500
+_PASSING = 20
+"""So many reports of what happens in passing are read: thousands of them would leave no room for a crash."""
 _PAIRED = 400
 _QUIET = 250
 
@@ -77,6 +79,7 @@ class Grouper:
         self._last: Draft | None = None
         self._before: Draft | None = None
         self._pair: Pair | None = None
+        self._passing = 0
 
     def feed(self, line: Line) -> None:
         """Take the next line."""
@@ -189,6 +192,7 @@ class Grouper:
         if before is not None and line.time is not None and line.time < before - _BACK:
             self.excerpt += 1
         draft = Draft([(match, line)], boot=self.boot, excerpt=self.excerpt)
+        self._passing += draft.in_passing
         nth = match.groups.get("nth")
         draft.nth = int(nth) if nth else None
         self.drafts.append(draft)
@@ -219,6 +223,9 @@ class Grouper:
             self._panic(match, line, draft)
         elif role == "more":
             if draft is not None and draft.kind == kind:
+                self._body(draft, line)
+        elif match.head.rank == 0 and self._passing >= _PASSING:
+            if draft is not None:
                 self._body(draft, line)
         elif role == "hint" and draft is not None and not (draft.bodied or draft.ended or draft.panics):
             self._body(draft, line)
@@ -280,6 +287,8 @@ class Grouper:
         target = draft or self._last
         if draft is None and target is not None and None not in (line.caller, target.heads[-1][1].caller):
             target = None
+        if target is not None and target.in_passing and not (reason.startswith("NMI") and "NMI" in target.heads[0][1].text):
+            target = next((d for d in reversed(self.drafts[-20:]) if not d.in_passing and d.boot == self.boot), None)
         wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
         if target is not None and target.kind == "panic":
             target = target if _soon(target.heads[0][1], line, 2) else None

@@ -20,7 +20,7 @@ EXPECTED = {
         *(0x14, "read", "ebx", 0xF5BD0000, "do_sys_poll"),
     ),
     "ARM64": (
-        *("arm64", "6.1.0-13-arm64", "null-deref", 2, 901, "lab-writer", "lab_write", 0x24),
+        *("aarch64", "6.1.0-13-arm64", "null-deref", 2, 901, "lab-writer", "lab_write", 0x24),
         *(8, "write", "x1", 7, "lab_ioctl"),
     ),
     "ARM": (
