@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+from kbmatch.collectors.logs.dies import die_kind
 from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.modules import module_names, module_taints
 from kbmatch.collectors.logs.report import FAULT_REGISTERS, read_body
+from kbmatch.collectors.logs.reporters import reporting_place
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
@@ -56,8 +58,10 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         # a WARNING broke into the stall's report: the registers read first are its own
         body.where, body.registers, body.code = cut, {}, None
         body.lines = {"symbol": cut_line or line.number}
-    printed, address_of_ip, place_line = _place(draft, body, kind)
+    printed, address_of_ip, place_line = _place(draft, body, kind, reporting_place(frames), trace_line)
     symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
+    if kind == "bug" and printed == groups.get("printed") == symbol:
+        module = None  # a driver named its function, no frame tells where it is
     address, address_line = _address(body, groups, kind)
     kind = _refined(kind, draft, body, groups, address)
     fault_address, address, address_line = address, *_behind_shadow(body, kind, address, address_line)
@@ -69,11 +73,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         registers[counter] = address_of_ip
     registers.update(body.registers)
     cpu_line = body.cpu_line
-    cpu = cpu_line.cpu if cpu_line else None
-    if cpu is None:
-        cpu = body.first_cpu if body.first_cpu is not None else _int(groups.get("cpu") or groups.get("cpu2"))
-    if cpu is None and "xcpu" in groups:
-        cpu = int(groups["xcpu"], 16)
+    cpu = _cpu(body, groups)
     pid = cpu_line.pid if cpu_line and cpu_line.comm is not None else None
     comm = cpu_line.comm if cpu_line else None
     if comm is None:
@@ -158,12 +158,24 @@ def kind_has_registers(body: Body) -> bool:
     return bool(body.registers)
 
 
+def _cpu(body: Body, groups: dict[str, str]) -> int | None:
+    if body.cpu_line is not None and body.cpu_line.cpu is not None:
+        return body.cpu_line.cpu
+    if body.first_cpu is not None:
+        return body.first_cpu
+    if "xcpu" in groups:
+        return int(groups["xcpu"], 16)
+    return _int(groups.get("cpu") or groups.get("cpu2"))
+
+
 def _int(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _place(draft: Draft, body: Body, kind: str) -> tuple[str | None, int | None, int | None]:
-    """(printed location, address if printed, line) of where the CPU stood."""
+def _place(
+    draft: Draft, body: Body, kind: str, caller: str | None, trace_line: int | None
+) -> tuple[str | None, int | None, int | None]:
+    """(printed location, address if printed, line) of where the CPU stood; `caller` called a driver's reporter."""
     where = body.where
     address = where.address if where else None
     if kind == "lockdep" and draft.strongest[0].head.kind == "lockdep":
@@ -172,6 +184,8 @@ def _place(draft: Draft, body: Body, kind: str) -> tuple[str | None, int | None,
         printed = match.groups.get("printed")
         if printed and "+0x" in printed:
             return _trimmed(printed), address, line.number
+    if caller is not None and kind in ("other", "bug"):
+        return caller, address, trace_line
     if where is not None and where.printed:
         return _trimmed(where.printed), address, body.lines.get("symbol")
     for match, line in [*draft.heads, *draft.panics]:
@@ -242,44 +256,6 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     return kind
 
 
-_DIE_KINDS = (
-    (lazy(r"$|.*(?:access|page fault|paging|user ?(?:space )?memory)"), "page-fault"),
-    (lazy(r".*misaligned|.*unaligned"), "alignment"),
-    (lazy(r".*(?:undefined|illegal) instruction|Exception in kernel mode, sig: 4$"), "invalid-opcode"),
-    (lazy(r".*\bBUG\b|CFI\b"), "bug"),
-    (lazy(r"[Kk]ernel stack overflow"), "stack-overflow"),
-    (lazy(r"(?:aarch64 BRK|ptrace BRK handler|BRK handler)$"), "brk"),
-)
-_OOPS = lazy(r"Oops\b[ :-]*")
-
-
-def die_kind(what: str, code: str) -> str:
-    """The kind of a die line whose text no head names, by what it says between "Oops" and the code.
-
-    Sources (4.14 to 6.6): arch/arm/mm/fault.c ("Oops"), arch/arm/kernel/traps.c ("Oops - bad mode"),
-    arch/arm64/kernel/traps.c ("Oops - CFI"; "aarch64 BRK" before 4.12, "ptrace BRK handler" since), arch/riscv/kernel/traps.c
-    ("Oops - load address misaligned"), arch/powerpc/kernel/traps.c ("Unrecoverable exception, sig: 6").
-    """
-    oops = _OOPS.match(what)
-    rest = what[oops.end() :] if oops else what
-    if rest.endswith(", sig"):
-        rest = f"{rest}: {code}"
-    for pattern, kind in _DIE_KINDS:
-        if pattern.match(rest) and (rest or oops):
-            if kind == "brk":
-                return _brk_kind(int(code, 16))
-            return kind
-    return "other"
-
-
-def _brk_kind(syndrome: int) -> str:
-    """The kind of a break that no handler took: its immediate, arch/arm64/include/asm/brk-imm.h."""
-    immediate = syndrome & 0xFFFF
-    if immediate == 0x800:
-        return "bug"
-    return {0x55: "ubsan", 0x9: "kasan"}.get(immediate >> 8, "other")
-
-
 def _access(body: Body, groups: dict[str, str], kind: str, arch: str | None) -> str | None:
     """read, write or exec, from the text or from the architecture's error code."""
     named = groups.get("access")
@@ -336,8 +312,9 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
     """The index of the first event of the chain that ended the kernel, None without events.
 
     In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
-    (within five seconds); else the first oops or BUG; else the first event that is more than something that happens in
-    passing (a failed allocation of pages). Where texts were pasted together (the clock goes back without a banner), only the first counts.
+    (within five seconds); else the first oops or BUG; else the first event that is more than what happens in passing (a
+    failed allocation of pages). Where texts were pasted together (the clock goes back without a banner), only the first
+    counts.
     """
     if not events:
         return None

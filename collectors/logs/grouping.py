@@ -49,8 +49,6 @@ _DROPPED = lazy(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
-_TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|Call [Tt]race:|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
-_LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
@@ -65,10 +63,10 @@ class Grouper:
     """Collects drafts from lines that come in log order. `drafts` are in the order of their first heads.
 
     `boot` counts "Linux version" banners and is set by the caller. Memory is bounded by `limit` drafts of at most
-    3000 lines; what comes after is counted in `overflow`.
+    3000 lines; what comes after is counted in `overflow`. `torn`: what stands for the head of a report that lost it.
     """
 
-    def __init__(self, limit: int = 1000, torn: bool = False) -> None:
+    def __init__(self, limit: int = 1000, torn: Head | None = None) -> None:
         self.drafts: list[Draft] = []
         self.boot = 0
         self.limit = limit
@@ -102,8 +100,8 @@ class Grouper:
             self._head(match, line, draft)
             return
         if draft is None:
-            if self.torn and _TORN_HEAD.match(text):
-                self._new(Match(_LOST, {}), line)
+            if self.torn is not None and self.torn.pattern.match(text):
+                self._new(Match(self.torn, {}), line)
                 self.drafts[-1].torn = True
                 self.drafts[-1].lines.append(line)
             elif (
@@ -287,7 +285,7 @@ class Grouper:
         target = draft or self._last
         if draft is None and target is not None and None not in (line.caller, target.heads[-1][1].caller):
             target = None
-        if target is not None and target.in_passing and not (reason.startswith("NMI") and "NMI" in target.heads[0][1].text):
+        if target is not None and target.in_passing and not reason.startswith("NMI"):
             target = next((d for d in reversed(self.drafts[-20:]) if not d.in_passing and d.boot == self.boot), None)
         wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
         if target is not None and target.kind == "panic":

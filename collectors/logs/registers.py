@@ -1,7 +1,8 @@
 """Register lines and program counters of an oops, by architecture.
 
 Sources: arch/x86/kernel/process_{32,64}.c (__show_regs), arch/arm/kernel/process.c, arch/arm64/kernel/process.c,
-arch/powerpc/kernel/process.c (show_regs), arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c.
+arch/powerpc/kernel/process.c (show_regs), arch/powerpc/xmon/xmon.c (excprint, 4.14), arch/s390/kernel/dumpstack.c,
+arch/riscv/kernel/process.c.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ def program_counter(text: str) -> Where | None:
         if match:
             return Where(None, int(match["address"], 16), False)
         return Where(rest, None, False) if re.match(r"[A-Za-z_.]|0x", rest) else None
+    if lead == "pc: ":
+        # xmon: the address, then the place
+        match = re.match(r"pc: ([0-9a-f]{8,16}): ([A-Za-z_.]\S*\+0x.*)", text)
+        return Where(match[2].strip(), int(match[1], 16), False) if match else None
     if text.startswith("NIP ["):
         match = re.match(r"NIP \[([0-9a-f]+)\] (.*)", text)
         return Where(match[2].strip() or None, int(match[1], 16), False) if match else None

@@ -30,6 +30,7 @@ _ACCESS = lazy(
 _ACCESS_OLD = lazy(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
 _PF = lazy(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
 _RANGE = lazy(r"KASAN: [\w -]+ in range \[(0x[0-9a-f]{1,16})-0x")
+_XMON = lazy(r"dar: (?P<dar>[0-9a-f]{1,16})$|pid   = (?P<pid>\d+), comm = (?P<comm>.{1,40})$")
 _MAX_FRAMES = 256
 FAULT_REGISTERS = ("cr2", "dar", "badaddr")
 """Registers that hold the faulting address: x86, powerpc, riscv."""
@@ -42,6 +43,7 @@ _ARCH_OF_COUNTER = (
     ("PC is at", "arm"),
     ("pc : ", "arm64"),
     ("NIP [", "ppc64le"),
+    ("pc: ", "ppc64le"),
     ("epc : ", "riscv64"),
     ("ERA: ", "loongarch64"),
     ("Krnl PSW", "s390x"),
@@ -287,6 +289,17 @@ class _Reader:
             kind = int(match[2], 16) & 0xC00 if match[2] else 0
             self.body.access = {0x400: "write", 0x800: "read"}.get(kind, self.body.access)
 
+    def _monitor(self, text: str) -> None:
+        """arch/powerpc/xmon/xmon.c (excprint, 4.14): the address that faulted, the task."""
+        match = _XMON.match(text)
+        if match is None:
+            return
+        if match["dar"]:
+            self.body.address = int(match["dar"], 16)
+            self.body.lines["address"] = self.number
+        elif self.body.task is None:
+            self.body.task = (match["comm"], int(match["pid"]))
+
     def _code(self, text: str) -> None:
         body = self.body
         match = _CODE.match(text)
@@ -314,6 +327,9 @@ class _Reader:
                 return True
         if text.startswith("Failing address: "):
             self._s390_fault(text)
+            return True
+        if text.startswith(("dar: ", "pid   = ")):
+            self._monitor(text)
             return True
         if text.startswith("KASAN: "):
             match = _RANGE.match(text)
