@@ -127,7 +127,7 @@ def read_log(data: bytes) -> LogReading:
     scanner = _scanned(data, reader, blocks, None)
     if not scanner.grouper.drafts and has_signs(BODY, data):
         scanner = _scanned(data, reader, blocks, BODY)
-    if not scanner.grouper.drafts and has_signs(BARE, data) and is_clear(reader(data[:_BARE], 1)):
+    if not scanner.grouper.drafts and has_signs(BARE, data[:_BARE]) and is_clear(reader(data[:_BARE], 1)):
         scanner = _scanned(data, reader, blocks, BARE)
     reading = scanner.reading()
     if reading.kernel.release is None and reading.events:

@@ -181,7 +181,7 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     # the rest
     ("panic", "panic", 4, "Kernel panic", r"Kernel panic - not syncing: ?(?P<reason>.*)|Kernel panic: (?P<reason2>.*)"),
     # typed by hand from a screen
-    ("panic", "panic", 4, ("ernel ", "ERNEL "), r"(?i:kernel[ -]{1,2}panic *[-:,]{0,2} *not[ -]sync(?:h?ing|ed)? *[:;-]? *)(?P<reason>.*)"),
+    ("panic", "panic", 4, ("ernel ", "ERNEL "), r"(?i:kernel[ -]{1,2}panic {0,3}[-:,]{0,2} {0,3}not[ -]sync(?:h?ing|ed)? {0,3}[:;-]? {0,3})(?P<reason>.*)"),
     ("other", "report", 3, "unregister_netdevice: waiting for ", r"unregister_netdevice: waiting for \S+ to become free"),
     ("other", "report", 3, ("Busy inodes after unmount", "Close: file count is "), r"VFS: (?:Busy inodes after unmount|Close: file count is (?:0|zero))"),
     ("bug", "lead", 6, "BUG: Dentry ", r"BUG: Dentry "),

@@ -33,7 +33,7 @@ _BARE_HEAD = lazy(
 )
 BODY = Torn(
     Head("other", "report", 1, _BODY_HEAD),
-    (b" PID: ", b"Pid: ", b"RIP: 0010:", b"Krnl PSW : ", b"PC is at ", b"---[ end trace", b"NIP ["),
+    (b" PID: ", b", comm: ", b"RIP: 0010:", b"Krnl PSW : ", b"PC is at ", b"---[ end trace", b"NIP ["),
 )
 """What names the place or the task: enough in any text."""
 BARE = Torn(
