@@ -14,6 +14,7 @@ from kbmatch.collectors.logs.report import FAULT_REGISTERS, read_body
 from kbmatch.collectors.logs.reporters import reporting_place
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
+from kbmatch.collectors.logs.typed import as_printed, reason_of
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Instruction, Signature
@@ -52,7 +53,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     groups.update(match.groups)
     kind = match.head.kind
     if kind == "panic":
-        kind = reason_kind(groups.get("reason", ""))
+        kind = reason_kind(reason_of(groups))
     frames, marks, trace_line, cut, cut_line = chosen_section(body, kind)
     if cut is not None and body.where is not None and cut.printed != body.where.printed and kind in _STALLS:
         # a WARNING broke into the stall's report: the registers read first are its own
@@ -137,7 +138,11 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
 
 def _own_lines(draft: Draft) -> list[Line]:
     """The report's own lines in log order: heads, body, and the panic that belongs to it."""
-    lines = [*(line for _, line in draft.heads), *draft.lines, *(line for _, line in draft.panics)]
+    heads = [
+        line._replace(text=as_printed(line.text, match.groups)) if match.head.role == "panic" else line
+        for match, line in (*draft.heads, *draft.panics)
+    ]
+    lines = [*heads, *draft.lines]
     return sorted(lines, key=lambda line: line.number)
 
 

@@ -12,6 +12,7 @@ from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.interleaved import Pair
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.trace import starts_trace
+from kbmatch.collectors.logs.typed import reason_of
 from kbmatch.engine.patterns import lazy
 
 _BODY = lazy(
@@ -280,12 +281,14 @@ class Grouper:
         return False
 
     def _panic(self, match: Match, line: Line, draft: Draft | None) -> None:
-        reason = match.groups.get("reason") or match.groups.get("reason2") or ""
+        reason = reason_of(match.groups)
         chain = _CHAIN_REASON.match(reason) is not None
         target = draft or self._last
         if draft is None and target is not None and None not in (line.caller, target.heads[-1][1].caller):
             target = None
-        if target is not None and target.in_passing and not reason.startswith("NMI"):
+        if target is not None and target.in_passing and reason.startswith("NMI"):
+            target = None
+        elif target is not None and target.in_passing:
             target = next((d for d in reversed(self.drafts[-20:]) if not d.in_passing and d.boot == self.boot), None)
         wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
         if target is not None and target.kind == "panic":

@@ -162,7 +162,7 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("mce", "report", 8, "[Hardware Error]:", r"(?:\{\d+\})?\[Hardware Error\]: +event severity: (?:fatal|recoverable)"),
     ("mce", "report", 8, ("Machine check ", "Oops: Machine check"), r"(?:Fatal )?Machine check(?: in kernel mode| exception in kernel)|Oops: Machine check"),
     ("mce", "report", 7, ("EDAC MC", " UE "), r"EDAC MC\d+: (?:\d+ )?UE\b"),
-    ("other", "report", 2, "NMI: ", r"NMI: (?:IOCK error|PCI system error|memory parity error)"),
+    ("other", "report", 0, "NMI: ", r"NMI: (?:IOCK error|PCI system error|memory parity error)"),
     ("other", "report", 0, "NMI received for unknown reason ", r"Uhhuh\. NMI received for unknown reason [0-9a-f]+ on CPU (?P<cpu>\d+)"),
     ("other", "report", 0, ": nobody cared", r"irq \d+: nobody cared"),
     ("other", "lead", 4, " bus error, epc == ", r"(?:Data|Instruction) bus error, epc == <HEX>"),

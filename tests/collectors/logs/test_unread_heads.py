@@ -264,3 +264,16 @@ NIP [c0000000000abcde] lab_do+0x12/0x34
 def test_lines_that_are_nearly_heads_take_no_time() -> None:
     for line in ("Kernel panic" + " " * 8000, "VERIFY(" + ") failed" * 1000, "x" * 64 + " " + "1," * 4000):
         read(f"{line}\n" * 20)
+
+
+def test_a_panic_typed_by_hand_has_the_kernels_words_among_its_lines() -> None:
+    typed = "Kernel panic-not syncing: VFS: unable to mount root fs on unknown-block(0,0)"
+    event = only(f"{typed}\n")
+    assert (event.kind, event.message) == ("panic", typed)
+    assert "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)" in event.text
+
+
+def test_the_panic_after_an_nmi_is_the_fatal_event() -> None:
+    nmi = "Uhhuh. NMI received for unknown reason 3d on CPU 2."
+    reading = read(f"{nmi}\nKernel panic - not syncing: NMI: Not continuing\n")
+    assert [(event.kind, event.fatal) for event in reading.events] == [("other", False), ("panic", True)]
