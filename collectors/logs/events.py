@@ -35,7 +35,7 @@ def event_arch(body: Body) -> str | None:
     named = "arm64" if named == "aarch64" else named
     if named:
         return named
-    if body.arch == "arm" and "x0" in body.registers:
+    if body.arch == "arm" and ("x0" in body.registers or "pstate" in body.registers):
         return "arm64"
     if body.arch == "x86_64" and "eax" in body.registers:
         return "i386"
@@ -242,8 +242,9 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     """The kind, after what only the whole report tells."""
     if kind in _FAULTS and address is not None:
         kind = "null-deref" if address < NULL_DEREF_LIMIT else "page-fault"
-    if kind == "other" and "what" in groups:
-        kind = die_kind(groups["what"], groups.get("code") or "0")
+    strongest = draft.strongest[0]
+    if kind == "other" and strongest.head.role == "die" and "what" in strongest.groups:
+        kind = die_kind(strongest.groups["what"], strongest.groups.get("code") or "0")
     if kind == "warning":
         file = groups.get("file", "")
         text = groups.get("printed", "")

@@ -155,7 +155,8 @@ class Grouper:
         draft.lines.append(line)
         if draft.inside is not None and len(draft.inside.lines) < _LINES:
             draft.inside.lines.append(line)
-        if _BODY.match(text):
+        # kernels before 2.6.30 end the first line with "RIP:" and print the place on the next one
+        if _BODY.match(text) and not (len(draft.lines) == 1 and draft.heads[-1][1].text.endswith("RIP:")):
             draft.bodied = True
             draft.told = len(draft.lines)
         elif len(draft.lines) - draft.told > _QUIET and draft.bodied:

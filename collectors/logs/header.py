@@ -28,6 +28,8 @@ _PLAIN = lazy(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
 _LOCKDEP = lazy(rf"{_RELEASE}(?: (?P<version>#\S+(?: [\w-]+)*?))? +{_STATE}")
 _RELEASE_ALONE = lazy(rf"{_RELEASE} (?P<version>#\d+\S*)$")
 _TOLD_VERSION = lazy(rf"Linux version {_RELEASE} .*?(?P<version>#\d.*)?$")
+_EFLAGS = lazy(rf"EFLAGS: [0-9a-f]{{8}} +\({_RELEASE}(?: (?P<version>#[^)]*))?\)")
+"""arch/i386/kernel/traps.c (show_registers) of 2.6.9 to 2.6.24."""
 _PROCESS = lazy(r"Process (?P<comm>.{1,40}?) \(pid: (?P<pid>\d+)")
 _TASK = lazy(r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$")
 _CPU_ALONE = lazy(r"CPU[: ]+(?P<cpu>\d+):? *$")
@@ -78,6 +80,8 @@ def parse_release_line(text: str) -> CpuLine | None:
         match = _RELEASE_ALONE.match(text) if text[:1].isdigit() else None
         if text.startswith("Linux version "):
             match = _TOLD_VERSION.match(text)
+        elif text.startswith("EFLAGS: "):
+            match = _EFLAGS.match(text)
     else:
         match = _PLAIN.match(text) or _LOCKDEP.match(text)
     return _facts(match) if match else None

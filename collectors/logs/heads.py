@@ -40,7 +40,8 @@ _MAYBE = lazy(
     r"LOCKUP|oom-k|ut of memory|Killed process|Hardware Error|HARDWARE|achine [Cc]heck|hardware memory error|SError|"
     r"Trigger a crash|unreferenced obj|waiting for |VFS: |stack overflow|Insufficient stack|Kernel attempted"
     r"|kernel tried|Faulting instr|Bad |KASAN: |CFI failure|ENDBR|slab error|Badness|bad: sched|unable to execute"
-    r"|nternal error |allocation failure|vmalloc error|VERIFY|ASSERT|Showing stack for|Vector: |as a result of limit"
+    r"|nternal error |allocation failure|allocation stalls|invalid operand|Oops: 0"
+    r"|vmalloc error|VERIFY|ASSERT|Showing stack for|Vector: |as a result of limit"
     r"|Fixing recursive|Unrecoverable |of Memory: K|EDAC MC|NMI: |NMI rec|nobody cared|bus error, "
 )
 

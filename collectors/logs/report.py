@@ -46,6 +46,7 @@ _ARCH_OF_COUNTER = (
     ("pc: ", "ppc64le"),
     ("epc : ", "riscv64"),
     ("ERA: ", "loongarch64"),
+    ("era  ", "loongarch64"),
     ("Krnl PSW", "s390x"),
 )
 _LOCK_ADDRESS = lazy(r"^\[<[0-9a-f]+>\] ?")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kbmatch.collectors.logs.registers import with_module_behind
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import parse_location
@@ -92,6 +93,9 @@ def parse_frame(text: str, markers: bool = True) -> FrameLine | None:
             callee = Frame(parse_location(arm["callee"])[0] or arm["callee"], arm["callee"])
             return FrameLine((callee, frame_of(arm["printed"], True)), ("ARM", *marks))
     if "+0x" in text:
+        if "] :" in text or text[0] == ":":
+            before, colon, place = text.partition(":")
+            text = before + with_module_behind(colon + place)
         match = _FRAME.match(text)
         if match:
             tail = match["tail"].strip()

@@ -277,3 +277,134 @@ def test_the_panic_after_an_nmi_is_the_fatal_event() -> None:
     nmi = "Uhhuh. NMI received for unknown reason 3d on CPU 2."
     reading = read(f"{nmi}\nKernel panic - not syncing: NMI: Not continuing\n")
     assert [(event.kind, event.fatal) for event in reading.events] == [("other", False), ("panic", True)]
+
+
+OLD = """\
+Unable to handle kernel NULL pointer dereference at 0000000000000008 RIP:
+ [<ffffffff8834a1f2>] :lab:lab_read+0x12/0x50
+PGD 3f5c8067 PUD 3f5c9067 PMD 0
+Oops: 0000 [1] SMP
+last sysfs file: /block/sda/size
+CPU 1
+Modules linked in: lab(U) ext3 jbd
+Pid: 2711, comm: labd Tainted: G      2.6.18-194.el5 #1
+RIP: 0010:[<ffffffff8834a1f2>]  [<ffffffff8834a1f2>] :lab:lab_read+0x12/0x50
+RSP: 0018:ffff81003f5cbe68  EFLAGS: 00010246
+RAX: 0000000000000000 RBX: ffff81003f5c8000 RCX: 0000000000000000
+Process labd (pid: 2711, threadinfo ffff81003f5ca000, task ffff81003f5c8000)
+Stack:  ffff81003f5cbf50 0000000000000000 0000000000000000 0000000000000000
+Call Trace:
+ [<ffffffff8000b73f>] vfs_read+0xcb/0x171
+ [<ffffffff80011b9b>] sys_read+0x45/0x6e
+Code: 48 8b 47 08 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 28
+RIP  [<ffffffff8834a1f2>] :lab:lab_read+0x12/0x50
+ RSP <ffff81003f5cbe68>
+CR2: 0000000000000008
+ <0>Kernel panic - not syncing: Fatal exception
+"""
+OLD_I386 = """\
+Unable to handle kernel NULL pointer dereference at virtual address 00000014
+ printing eip:
+c0123abc
+*pde = 00000000
+Oops: 0000 [#1]
+SMP
+Modules linked in: lab
+CPU:    1
+EIP:    0060:[<c0123abc>]    Not tainted VLI
+EFLAGS: 00010246   (2.6.9-89.EL)
+EIP is at lab_poll+0x12/0x40 [lab]
+eax: 00000000   ebx: f5bd0000   ecx: 00000000   edx: 00000000
+esi: 00000000   edi: 00000000   ebp: f5bd0000   esp: f5bd1f00
+ds: 007b   es: 007b   ss: 0068
+Process labd (pid: 77, threadinfo=f5bd0000 task=f5bc0000)
+Stack: 00000000 00000000
+Call Trace:
+ [<c0164abc>] do_sys_poll+0x12/0x40
+Code: 8b 40 14 89
+"""
+
+
+def test_kernels_that_print_the_module_before_the_function() -> None:
+    reading = read(OLD)
+    event = only(OLD)
+    assert (event.kind, event.address, event.access, event.fatal) == ("null-deref", 8, "read", True)
+    assert (event.printed, event.module, event.pid) == ("lab_read+0x12/0x50 [lab]", "lab", 2711)
+    assert [frame.symbol for frame in event.trace] == ["vfs_read", "sys_read"]
+    assert reading.kernel.release == "2.6.18-194.el5"
+
+
+def test_kernels_that_print_the_release_behind_the_flags() -> None:
+    reading = read(OLD_I386)
+    event = only(OLD_I386)
+    assert (event.kind, event.symbol, event.module, event.address) == ("null-deref", "lab_poll", "lab", 20)
+    assert (reading.kernel.release, reading.kernel.arch) == ("2.6.9-89.EL", "i386")
+
+
+LOONGARCH = """\
+CPU 0 Unable to handle kernel paging request at virtual address 0000000000000010, era == 9000000000228888, ra == 0
+Oops[#1]:
+CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #1
+$ 0   : 0000000000000000 9000000000228888 9000000100000000 9000000100003e10
+era   : 9000000000228888 lab_do+0x8/0x20 [lab]
+    ra    : 9000000000228800 lab_go+0x8/0x20
+CSR crmd: 000000b0
+BADV: 0000000000000010
+Call Trace:
+[<9000000000228888>] lab_do+0x8/0x20 [lab]
+[<9000000000228800>] lab_go+0x8/0x20
+"""
+MIPS = """\
+Data bus error, epc == ffffffff8012ab34, ra == ffffffff8012ab00
+Oops[#1]:
+CPU: 0 PID: 1 Comm: init Not tainted 4.14.0 #1
+epc   : ffffffff8012ab34 lab_do+0x8/0x20
+ra    : ffffffff8012ab00 lab_go+0x8/0x20
+Status: 10009ce3 KX SX UX KERNEL EXL IE
+Cause : 0000001c
+Process init (pid: 1, threadinfo=ffff, task=ffff, tls=0)
+Call Trace:
+[<ffffffff8012ab34>] lab_do+0x8/0x20
+"""
+
+
+@pytest.mark.parametrize("counter", ["era   :", "   ERA:"])
+def test_loongarch_names_the_place_in_small_and_in_large_letters(counter: str) -> None:
+    event = only(LOONGARCH.replace("era   :", counter))
+    assert (event.kind, event.printed, event.address) == ("null-deref", "lab_do+0x8/0x20 [lab]", 16)
+    assert read(LOONGARCH.replace("era   :", counter)).kernel.arch == "loongarch64"
+
+
+def test_a_bus_error_of_mips_is_no_page_fault() -> None:
+    event = only(MIPS)
+    assert (event.kind, event.symbol, event.comm) == ("other", "lab_do", "init")
+
+
+def test_an_oops_of_arm64_behind_a_bad_mode() -> None:
+    event = only("""\
+[   12.000000] Bad mode in Error handler detected on CPU0, code 0xbf000000 -- SError
+[   12.000001] Internal error: Oops - bad mode: 0 [#1] PREEMPT SMP
+[   12.000002] Modules linked in: lab
+[   12.000003] CPU: 0 PID: 12 Comm: lab Not tainted 4.9.0 #1
+[   12.000004] PC is at lab_do+0x10/0x20
+[   12.000005] LR is at lab_do+0x10/0x20
+[   12.000006] pc : [<ffffff8008081234>] lr : [<ffffff8008081234>] pstate: 60000145
+[   12.000007] Call trace:
+[   12.000008] [<ffffff8008081234>] lab_do+0x10/0x20
+[   12.000009] [<ffffff8008081239>] kthread+0x10/0x20
+[   12.000010] Kernel panic - not syncing: Fatal exception in interrupt
+""")
+    assert (event.kind, event.symbol, event.fatal) == ("other", "lab_do", True)
+    assert event.message.startswith("Internal error: Oops - bad mode")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "java: page allocation stalls for 12345ms, order:0, mode:0x24200ca(GFP_HIGHUSER_MOVABLE)",
+        "insmod: vmalloc: allocation failure: 8388608 bytes, mode:0xd2",
+        "XFS (dm-0): Internal error i != 1 at line 1654 of file fs/xfs/libxfs/xfs_alloc.c.  Caller lab_do+0xfc/0x130",
+    ],
+)
+def test_their_relatives(line: str) -> None:
+    assert only(f"{line}\n").message == line
