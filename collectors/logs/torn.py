@@ -49,10 +49,12 @@ _EXPLAINS = lazy(
 _PART = lazy(
     r"(?:R[0-9A-Z]{2}|E[A-Z]{2}|[CDEFGS][RS]\d?|PKRU|EFLAGS|Code|Stack|Modules linked in|Hardware name|Workqueue"
     r"|Process|Call [Tt]race|CPU|x\d{1,2}|sp|pc|lr|pstate|R\d)\b ?:|[0-9a-f]{8,16} [0-9a-f]{8,16}"
-    r"|\*\* \d+ printk messages|---\[|\.\.\.|\[last unloaded"
+    r"|\*\* \d+ printk messages|irq event stamp|(?:hard|soft)irqs last|PGD |#PF|Kernel Offset"
+    r"|---\[|\.\.\.|\[last unloaded"
 )
 _USER = lazy(r"(?:RIP|RSP|CS): (?:0033|002b)|.*\b(?:RIP|RSP): (?:0033|002b):")
 _MARKED_CODE = lazy(r"Code: (?:[0-9a-f]{2} ){8}.*<[0-9a-f]{2,8}>")
+_DRIVER = lazy(r"[\w.-]{2,40}(?: [\w:.-]{1,40})?: \S")
 _FRAMES = 3
 _ROWS = 3
 _SOON = 1.0
@@ -96,7 +98,12 @@ def is_clear(lines: Iterable[Line]) -> bool:
 def _tells(before: Line, line: Line) -> bool:
     """Whether the line before a trace is one of the kernel's that says what the trace is for."""
     if before.time is None and not before.kernel:
-        return False
+        # a person's words, unless they look like a driver's
+        return line.number - before.number == 1 and _DRIVER.match(before.text) is not None and not _is_part(before)
     if before.time is not None and line.time is not None and abs(line.time - before.time) > _SOON:
         return False
-    return _PART.match(before.text) is None and parse_frame(before.text) is None
+    return not _is_part(before)
+
+
+def _is_part(line: Line) -> bool:
+    return _PART.match(line.text) is not None or parse_frame(line.text) is not None

@@ -191,7 +191,16 @@ Code: 00 00 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 28 <48> 8b 47 08 48 89
 """
 
 
-@pytest.mark.parametrize("text", [TRACE, f"Call Trace:\n{FRAMES}", f"It hangs with:\n\n{TRACE}", f" <TASK>\n{FRAMES}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        TRACE,
+        f"Call Trace:\n{FRAMES}",
+        f"It hangs with:\n\n{TRACE}",
+        f"CR2: 0000000000000008\n{TRACE}",
+        f" <TASK>\n{FRAMES}",
+    ],
+)
 @pytest.mark.parametrize("stamped", [False, True])
 def test_a_trace_whose_head_is_lost(text: str, stamped: bool) -> None:
     if stamped:
@@ -222,6 +231,7 @@ def test_registers_and_code_whose_head_is_lost() -> None:
         f"sysrq: Show Blocked State\n{TRACE}",
         f"SysRq : Show State\n{TRACE}",
         f"[   12.000000] acme 0000:01:00.0: ring stuck\n[   12.000001] Call Trace:\n{FRAMES}",
+        f"acme 0000:01:00.0: ring stuck\nCall Trace:\n{FRAMES}",
         "RIP: 0033:0x7f1234567890\n" + REGISTERS.replace("0018:ffffc900", "002b:00007ffc"),
         REGISTERS.partition("Code:")[0],
         REGISTERS.splitlines()[-1],
