@@ -141,3 +141,14 @@ def s390_registers(text: str, known: int) -> dict[str, int]:
     if not match or known > 12:
         return {}
     return {f"r{known + i}": int(v, 16) for i, v in enumerate(match[1].split())}
+
+
+_MONITOR = lazy(r"dar: (?P<dar>[0-9a-f]{1,16})$|pid   = (?P<pid>\d{1,9}), comm = (?P<comm>.{1,40})$")
+
+
+def monitor_facts(text: str) -> tuple[int | None, tuple[str, int] | None]:
+    """(the address that faulted, the task's name and pid) of one line of xmon's, what it does not say None."""
+    match = _MONITOR.match(text)
+    if match is None:
+        return None, None
+    return (int(match["dar"], 16), None) if match["dar"] else (None, (match["comm"], int(match["pid"])))

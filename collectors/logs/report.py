@@ -13,7 +13,7 @@ from kbmatch.collectors.logs.draft import MARKERLESS, TRAP_KINDS, Body, Draft, T
 from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_release_line
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.modules import ModuleList
-from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
+from kbmatch.collectors.logs.registers import Where, monitor_facts, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
 from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
 from kbmatch.engine.patterns import lazy
@@ -30,7 +30,6 @@ _ACCESS = lazy(
 _ACCESS_OLD = lazy(r"(?P<verb>Read|Write) of size (?P<size>\d+) by task (?P<comm>.+)/(?P<pid>\d+)")
 _PF = lazy(r"#PF: (?:supervisor|user)(?:-privileged)? (?P<verb>read|write|instruction fetch)")
 _RANGE = lazy(r"KASAN: [\w -]+ in range \[(0x[0-9a-f]{1,16})-0x")
-_XMON = lazy(r"dar: (?P<dar>[0-9a-f]{1,16})$|pid   = (?P<pid>\d+), comm = (?P<comm>.{1,40})$")
 _MAX_FRAMES = 256
 FAULT_REGISTERS = ("cr2", "dar", "badaddr")
 """Registers that hold the faulting address: x86, powerpc, riscv."""
@@ -290,17 +289,6 @@ class _Reader:
             kind = int(match[2], 16) & 0xC00 if match[2] else 0
             self.body.access = {0x400: "write", 0x800: "read"}.get(kind, self.body.access)
 
-    def _monitor(self, text: str) -> None:
-        """arch/powerpc/xmon/xmon.c (excprint, 4.14): the address that faulted, the task."""
-        match = _XMON.match(text)
-        if match is None:
-            return
-        if match["dar"]:
-            self.body.address = int(match["dar"], 16)
-            self.body.lines["address"] = self.number
-        elif self.body.task is None:
-            self.body.task = (match["comm"], int(match["pid"]))
-
     def _code(self, text: str) -> None:
         body = self.body
         match = _CODE.match(text)
@@ -330,7 +318,8 @@ class _Reader:
             self._s390_fault(text)
             return True
         if text.startswith(("dar: ", "pid   = ")):
-            self._monitor(text)
+            address, task = monitor_facts(text)
+            body.address, body.task = (address if body.address is None else body.address), body.task or task
             return True
         if text.startswith("KASAN: "):
             match = _RANGE.match(text)
