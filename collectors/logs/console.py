@@ -10,6 +10,7 @@ from kbmatch.collectors.logs.grouping import Grouper
 from kbmatch.collectors.logs.header import Boot, arch_of_name, boot_facts, find_boots, hypervisor_of
 from kbmatch.collectors.logs.reading import LogReading
 from kbmatch.collectors.logs.sources import Reader, hostname_of, pstore_blocks, reader_of, unpacked
+from kbmatch.collectors.logs.torn import BARE, BODY, Torn, has_signs, is_clear
 from kbmatch.collectors.logs.triggers import regions
 from kbmatch.collectors.logs.unwrapping import printed_lines
 from kbmatch.engine.incident import Kernel, Machine, Note
@@ -26,11 +27,11 @@ class _Scanner:
     Memory is bounded: reports that are complete are turned into Signatures at once, their lines dropped.
     """
 
-    def __init__(self, reader: Reader, everything: bool, torn: bool = False) -> None:
-        self.grouper = Grouper(torn=torn)
+    def __init__(self, reader: Reader, everything: bool, lost: Torn | None = None) -> None:
+        self.grouper = Grouper(torn=lost.head if lost else None)
         self.reader = reader
         self.everything = everything
-        self.more = _TORN if torn else ()
+        self.more = lost.signs if lost else ()
         self.stamped = 0
         self.boots: list[Boot | None] = [None]
         self.facts: list[tuple[Machine, int | None]] = [(Machine(), None)]
@@ -123,19 +124,24 @@ def read_log(data: bytes) -> LogReading:
     data = unpacked(data)
     reader = reader_of(data)
     blocks = pstore_blocks(data)
-    scanner = _Scanner(reader, everything=len(data) <= _SMALL or reader is not printed_lines)
-    for start, end, first in blocks:
-        scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
-    if not scanner.grouper.drafts and _is_torn(data):
-        scanner = _Scanner(reader, everything=scanner.everything, torn=True)
-        for start, end, first in blocks:
-            scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
+    scanner = _scanned(data, reader, blocks, None)
+    if not scanner.grouper.drafts and has_signs(BODY, data):
+        scanner = _scanned(data, reader, blocks, BODY)
+    if not scanner.grouper.drafts and has_signs(BARE, data[:_BARE]) and is_clear(reader(data[:_BARE], 1)):
+        scanner = _scanned(data, reader, blocks, BARE)
     reading = scanner.reading()
     if reading.kernel.release is None and reading.events:
         from kbmatch.collectors.logs.told import with_told_kernel
 
         return with_told_kernel(reading, data)
     return reading
+
+
+def _scanned(data: bytes, reader: Reader, blocks: list[tuple[int, int, int]], lost: Torn | None) -> _Scanner:
+    scanner = _Scanner(reader, len(data) <= _SMALL or reader is not printed_lines, lost)
+    for start, end, first in blocks:
+        scanner.feed(data[start:end] if len(blocks) > 1 else data, first)
+    return scanner
 
 
 def scan_stream(file: BinaryIO) -> LogReading:
@@ -149,12 +155,12 @@ def scan_stream(file: BinaryIO) -> LogReading:
     if len(pstore_blocks(head)) > 1:
         return read_log(head + file.read(_PSTORE))  # the newest part may be the last
     scanner = _Scanner(reader_of(head), everything=False)
-    torn = _Scanner(scanner.reader, everything=False, torn=True)
+    torn = _Scanner(scanner.reader, everything=False, lost=BODY)
     while head:
         cut = head.rfind(b"\n") + 1 or len(head)
         line = scanner.line
         scanner.feed(head[:cut])
-        if not scanner.grouper.drafts and _is_torn(head):
+        if not scanner.grouper.drafts and has_signs(BODY, head):
             torn.feed(head[:cut], line)
         head = _read_lines(file, head[cut:])
     return (scanner if scanner.grouper.drafts or not torn.grouper.drafts else torn).reading()
@@ -176,12 +182,8 @@ def _read_lines(file: BinaryIO, rest: bytes) -> bytes:
 
 
 _PSTORE = 64 << 20
-_TORN = (b" PID: ", b"RIP: 0010:", b"Krnl PSW : ", b"PC is at ", b"---[ end trace", b"NIP [")
-
-
-def _is_torn(data: bytes) -> bool:
-    """Whether parts of a report stand in `data`, though it may have no head."""
-    return any(sign in data for sign in _TORN)
+_BARE = 1 << 20
+"""Bytes that are searched for a trace alone: what somebody pasted, not an archive."""
 
 
 def _reading(scanner: _Scanner) -> LogReading:

@@ -112,6 +112,11 @@ class Draft:
         return self.kind in OOPS_KINDS or any(match.head.role == "die" for match, _ in self.heads)
 
     @property
+    def in_passing(self) -> bool:
+        """Whether the report is of what happens now and then to a healthy kernel."""
+        return self.strongest[0].head.rank == 0
+
+    @property
     def kind(self) -> str:
         """The kind that the strongest head names."""
         return self.strongest[0].head.kind

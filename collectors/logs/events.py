@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+from kbmatch.collectors.logs.dies import die_kind
 from kbmatch.collectors.logs.draft import Body, Draft
 from kbmatch.collectors.logs.grouping import reason_kind
 from kbmatch.collectors.logs.header import arch_of_name
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.modules import module_names, module_taints
 from kbmatch.collectors.logs.report import FAULT_REGISTERS, read_body
+from kbmatch.collectors.logs.reporters import reporting_place
 from kbmatch.collectors.logs.stacks import chosen_section, context_of
 from kbmatch.collectors.logs.tasks import hung_tasks
+from kbmatch.collectors.logs.typed import as_printed, reason_of
 from kbmatch.engine.kinds import NULL_DEREF_LIMIT
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Instruction, Signature
@@ -32,7 +35,7 @@ def event_arch(body: Body) -> str | None:
     named = "arm64" if named == "aarch64" else named
     if named:
         return named
-    if body.arch == "arm" and "x0" in body.registers:
+    if body.arch == "arm" and ("x0" in body.registers or "pstate" in body.registers):
         return "arm64"
     if body.arch == "x86_64" and "eax" in body.registers:
         return "i386"
@@ -50,14 +53,16 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
     groups.update(match.groups)
     kind = match.head.kind
     if kind == "panic":
-        kind = reason_kind(groups.get("reason", ""))
+        kind = reason_kind(reason_of(groups))
     frames, marks, trace_line, cut, cut_line = chosen_section(body, kind)
     if cut is not None and body.where is not None and cut.printed != body.where.printed and kind in _STALLS:
         # a WARNING broke into the stall's report: the registers read first are its own
         body.where, body.registers, body.code = cut, {}, None
         body.lines = {"symbol": cut_line or line.number}
-    printed, address_of_ip, place_line = _place(draft, body, kind)
+    printed, address_of_ip, place_line = _place(draft, body, kind, reporting_place(frames), trace_line)
     symbol, offset, size, module = parse_location(printed) if printed else (None, None, None, None)
+    if kind == "bug" and printed == groups.get("printed") == symbol:
+        module = None  # a driver named its function, no frame tells where it is
     address, address_line = _address(body, groups, kind)
     kind = _refined(kind, draft, body, groups, address)
     fault_address, address, address_line = address, *_behind_shadow(body, kind, address, address_line)
@@ -69,9 +74,7 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
         registers[counter] = address_of_ip
     registers.update(body.registers)
     cpu_line = body.cpu_line
-    cpu = cpu_line.cpu if cpu_line else None
-    if cpu is None:
-        cpu = body.first_cpu if body.first_cpu is not None else _int(groups.get("cpu") or groups.get("cpu2"))
+    cpu = _cpu(body, groups)
     pid = cpu_line.pid if cpu_line and cpu_line.comm is not None else None
     comm = cpu_line.comm if cpu_line else None
     if comm is None:
@@ -135,7 +138,11 @@ def signature_of(draft: Draft) -> tuple[Signature, Body]:
 
 def _own_lines(draft: Draft) -> list[Line]:
     """The report's own lines in log order: heads, body, and the panic that belongs to it."""
-    lines = [*(line for _, line in draft.heads), *draft.lines, *(line for _, line in draft.panics)]
+    heads = [
+        line._replace(text=as_printed(line.text, match.groups)) if match.head.role == "panic" else line
+        for match, line in (*draft.heads, *draft.panics)
+    ]
+    lines = [*heads, *draft.lines]
     return sorted(lines, key=lambda line: line.number)
 
 
@@ -156,12 +163,24 @@ def kind_has_registers(body: Body) -> bool:
     return bool(body.registers)
 
 
+def _cpu(body: Body, groups: dict[str, str]) -> int | None:
+    if body.cpu_line is not None and body.cpu_line.cpu is not None:
+        return body.cpu_line.cpu
+    if body.first_cpu is not None:
+        return body.first_cpu
+    if "xcpu" in groups:
+        return int(groups["xcpu"], 16)
+    return _int(groups.get("cpu") or groups.get("cpu2"))
+
+
 def _int(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _place(draft: Draft, body: Body, kind: str) -> tuple[str | None, int | None, int | None]:
-    """(printed location, address if printed, line) of where the CPU stood."""
+def _place(
+    draft: Draft, body: Body, kind: str, caller: str | None, trace_line: int | None
+) -> tuple[str | None, int | None, int | None]:
+    """(printed location, address if printed, line) of where the CPU stood; `caller` called a driver's reporter."""
     where = body.where
     address = where.address if where else None
     if kind == "lockdep" and draft.strongest[0].head.kind == "lockdep":
@@ -170,6 +189,8 @@ def _place(draft: Draft, body: Body, kind: str) -> tuple[str | None, int | None,
         printed = match.groups.get("printed")
         if printed and "+0x" in printed:
             return _trimmed(printed), address, line.number
+    if caller is not None and kind in ("other", "bug"):
+        return caller, address, trace_line
     if where is not None and where.printed:
         return _trimmed(where.printed), address, body.lines.get("symbol")
     for match, line in [*draft.heads, *draft.panics]:
@@ -221,10 +242,9 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     """The kind, after what only the whole report tells."""
     if kind in _FAULTS and address is not None:
         kind = "null-deref" if address < NULL_DEREF_LIMIT else "page-fault"
-    if kind == "other" and groups.get("what", "").lower().startswith(("oops", "kernel access")):
-        kind = "page-fault"
-    if kind == "other" and groups.get("what") == "BRK handler":
-        kind = _brk_kind(int(groups.get("code", "0"), 16))
+    strongest = draft.strongest[0]
+    if kind == "other" and strongest.head.role == "die" and "what" in strongest.groups:
+        kind = die_kind(strongest.groups["what"], strongest.groups.get("code") or "0")
     if kind == "warning":
         file = groups.get("file", "")
         text = groups.get("printed", "")
@@ -240,14 +260,6 @@ def _refined(kind: str, draft: Draft, body: Body, groups: dict[str, str], addres
     if kind in _FAULTS and crash.startswith("sysrq_handle_crash"):
         kind = "sysrq"
     return kind
-
-
-def _brk_kind(syndrome: int) -> str:
-    """The kind of a break that no handler took: its immediate, arch/arm64/include/asm/brk-imm.h."""
-    immediate = syndrome & 0xFFFF
-    if immediate == 0x800:
-        return "bug"
-    return {0x55: "ubsan", 0x9: "kasan"}.get(immediate >> 8, "other")
 
 
 def _access(body: Body, groups: dict[str, str], kind: str, arch: str | None) -> str | None:
@@ -293,6 +305,8 @@ def _instruction(
 def _source(groups: dict[str, str], printed: str | None, body: Body) -> str | None:
     if groups.get("file"):
         return groups["file"].rstrip("!")
+    if "path" in groups and "row" in groups:
+        return f"{groups['path']}:{groups['row']}"
     for text in (printed, body.where.printed if body.where else None):
         match = _WHERE_SOURCE.search(text) if text else None
         if match:
@@ -304,8 +318,9 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
     """The index of the first event of the chain that ended the kernel, None without events.
 
     In the first boot that has one: the event that a panic belongs to, and before it the oopses that led to it at once
-    (within five seconds); else the first oops or BUG; else the first event. Where texts were
-    pasted together (the clock goes back without a banner), only the first counts.
+    (within five seconds); else the first oops or BUG; else the first event that is more than what happens in passing (a
+    failed allocation of pages). Where texts were pasted together (the clock goes back without a banner), only the first
+    counts.
     """
     if not events:
         return None
@@ -316,7 +331,8 @@ def mark_fatal(events: list[Signature], drafts: list[Draft]) -> int | None:
         if ended is not None:
             return _chain_start(ended, here, events, drafts)
     mine = [i for i, d in enumerate(drafts) if d.excerpt == first]
-    return next((i for i in mine if drafts[i].is_oops), mine[0])
+    telling = next((i for i in mine if not drafts[i].in_passing), mine[0])
+    return next((i for i in mine if drafts[i].is_oops), telling)
 
 
 def _chain_start(ended: int, here: list[int], events: list[Signature], drafts: list[Draft]) -> int:

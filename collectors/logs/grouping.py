@@ -12,11 +12,12 @@ from kbmatch.collectors.logs.heads import Head, Match, match_head
 from kbmatch.collectors.logs.interleaved import Pair
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.trace import starts_trace
+from kbmatch.collectors.logs.typed import reason_of
 from kbmatch.engine.patterns import lazy
 
 _BODY = lazy(
     r"Call [Tt]race:|R?IP: 00|RIP  ?\[|EIP: |CPU: \d+ |Pid: \d+, comm"
-    r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|"
+    r"|(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?$|\[[0-9a-f]{16}\] [0-9a-f]{16} |"
     r"PC is at |pc : |NIP \[|epc : |Krnl PSW|\[<[0-9a-f]{8,16}>\] |Stack:|Backtrace: "
 )
 _FRAME_LINE = lazy(
@@ -49,12 +50,12 @@ _DROPPED = lazy(r"\*\* (\d{1,9}) printk messages dropped")
 _END = "---[ end trace "
 _BACK = 10.0
 """Seconds: where heads go back this far without a banner, texts were pasted together; less is reordering."""
-_TORN_HEAD = lazy(r"RIP: 0010:|Krnl PSW : |PC is at |NIP \[|Call [Tt]race:|CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
-_LOST = Head("other", "report", 1, _TORN_HEAD)
 _NEAR = 15
 _LINES = 3000
 _OPEN = 16
 _HEADS = 500
+_PASSING = 20
+"""So many reports of what happens in passing are read: thousands of them would leave no room for a crash."""
 _PAIRED = 400
 _QUIET = 250
 
@@ -63,10 +64,10 @@ class Grouper:
     """Collects drafts from lines that come in log order. `drafts` are in the order of their first heads.
 
     `boot` counts "Linux version" banners and is set by the caller. Memory is bounded by `limit` drafts of at most
-    3000 lines; what comes after is counted in `overflow`.
+    3000 lines; what comes after is counted in `overflow`. `torn`: what stands for the head of a report that lost it.
     """
 
-    def __init__(self, limit: int = 1000, torn: bool = False) -> None:
+    def __init__(self, limit: int = 1000, torn: Head | None = None) -> None:
         self.drafts: list[Draft] = []
         self.boot = 0
         self.limit = limit
@@ -77,6 +78,7 @@ class Grouper:
         self._last: Draft | None = None
         self._before: Draft | None = None
         self._pair: Pair | None = None
+        self._passing = 0
 
     def feed(self, line: Line) -> None:
         """Take the next line."""
@@ -99,8 +101,8 @@ class Grouper:
             self._head(match, line, draft)
             return
         if draft is None:
-            if self.torn and _TORN_HEAD.match(text):
-                self._new(Match(_LOST, {}), line)
+            if self.torn is not None and self.torn.pattern.match(text):
+                self._new(Match(self.torn, {}), line)
                 self.drafts[-1].torn = True
                 self.drafts[-1].lines.append(line)
             elif (
@@ -153,7 +155,8 @@ class Grouper:
         draft.lines.append(line)
         if draft.inside is not None and len(draft.inside.lines) < _LINES:
             draft.inside.lines.append(line)
-        if _BODY.match(text):
+        # kernels before 2.6.30 end the first line with "RIP:" and print the place on the next one
+        if _BODY.match(text) and not (len(draft.lines) == 1 and draft.heads[-1][1].text.endswith("RIP:")):
             draft.bodied = True
             draft.told = len(draft.lines)
         elif len(draft.lines) - draft.told > _QUIET and draft.bodied:
@@ -189,6 +192,7 @@ class Grouper:
         if before is not None and line.time is not None and line.time < before - _BACK:
             self.excerpt += 1
         draft = Draft([(match, line)], boot=self.boot, excerpt=self.excerpt)
+        self._passing += draft.in_passing
         nth = match.groups.get("nth")
         draft.nth = int(nth) if nth else None
         self.drafts.append(draft)
@@ -219,6 +223,9 @@ class Grouper:
             self._panic(match, line, draft)
         elif role == "more":
             if draft is not None and draft.kind == kind:
+                self._body(draft, line)
+        elif match.head.rank == 0 and self._passing >= _PASSING:
+            if draft is not None:
                 self._body(draft, line)
         elif role == "hint" and draft is not None and not (draft.bodied or draft.ended or draft.panics):
             self._body(draft, line)
@@ -275,11 +282,15 @@ class Grouper:
         return False
 
     def _panic(self, match: Match, line: Line, draft: Draft | None) -> None:
-        reason = match.groups.get("reason") or match.groups.get("reason2") or ""
+        reason = reason_of(match.groups)
         chain = _CHAIN_REASON.match(reason) is not None
         target = draft or self._last
         if draft is None and target is not None and None not in (line.caller, target.heads[-1][1].caller):
             target = None
+        if target is not None and target.in_passing and reason.startswith("NMI"):
+            target = None
+        elif target is not None and target.in_passing:
+            target = next((d for d in reversed(self.drafts[-20:]) if not d.in_passing and d.boot == self.boot), None)
         wanted = next((k for p, k in _KIND_OF_REASON if p.match(reason)), None)
         if target is not None and target.kind == "panic":
             target = target if _soon(target.heads[0][1], line, 2) else None

@@ -8,7 +8,10 @@ kernel/traps.c, kernel/panic.c, kernel/cfi.c, lib/bug.c, mm/kasan/report.c, mm/k
 kernel/kcsan/report.c, lib/ubsan.c, lib/refcount.c, lib/list_debug.c, mm/usercopy.c, mm/slub.c, mm/slab.c,
 mm/page_alloc.c, mm/oom_kill.c, mm/kmemleak.c, kernel/watchdog.c, kernel/watchdog_hld.c, kernel/hung_task.c,
 kernel/rcu/tree_stall.h, kernel/workqueue.c, kernel/locking/lockdep.c, kernel/sched/core.c, fs/dcache.c, fs/super.c,
-drivers/tty/sysrq.c, arch/x86/kernel/cpu/mce/core.c, drivers/firmware/efi/cper.c.
+drivers/tty/sysrq.c, arch/x86/kernel/cpu/mce/core.c, drivers/firmware/efi/cper.c, arch/powerpc/xmon/xmon.c (excprint,
+4.14), fs/xfs/xfs_error.c (xfs_error_report, 2.6.32 to 6.6), kernel/exit.c ("Fixing recursive fault", 2.6 to 6.x),
+arch/x86/kernel/nmi.c. Outside of the kernel's tree: OpenZFS's module/os/linux/spl/spl-err.c (2.1: "PANIC at") and the SPL
+0.6's module/spl/spl-debug.c (spl_debug_bug: "SPL PANIC"), whose form Lustre's libcfs shares ("LBUG").
 """
 
 from __future__ import annotations
@@ -46,6 +49,16 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("page-fault", "lead", 6, "Unhandled ", r"Unhandled (?:fault|prefetch abort): .*?(?: at (?P<address><HEX>))?$"),
     ("page-fault", "lead", 6, "Unhandled fault at ", r"Unhandled fault at (?P<address><HEX>)$"),
     ("other", "lead", 2, ("Bad mode in ", "sync exception on CPU", "error exception on CPU"), r"(?:Bad mode in [\w ]+ handler|Unhandled \d+-bit \w+ \w+ exception) (?:detected )?on CPU(?P<cpu>\d+)"),
+    ("other", "lead", 2, "Bad mode in ", r"Bad mode in [\w ]+ handler detected"),
+    ("other", "lead", 2, "Unrecoverable ", r"Unrecoverable (?:FP|VMX|VSX|TM|\w+/Altivec|[Ee]xception)\b.* at <HEX>"),
+    ("other", "lead", 2, "Bad kernel stack pointer ", r"Bad kernel stack pointer <HEX> at <HEX>"),
+    ("other", "lead", 2, "Fixing recursive fault but reboot is needed!", r"Fixing recursive fault but reboot is needed!"),
+    # xmon, powerpc's monitor, stops before the oops is printed: "cpu 0x2: Vector: 300 (Data Access) at [c0000001e2b3b8a0]"
+    ("page-fault", "lead", 6, ": Vector: ", r"cpu (?P<xcpu>0x[0-9a-f]+): Vector: (?:300|380|400|480) "),
+    ("mce", "lead", 6, ": Vector: 200 ", r"cpu (?P<xcpu>0x[0-9a-f]+): Vector: 200 "),
+    ("alignment", "lead", 5, ": Vector: 600 ", r"cpu (?P<xcpu>0x[0-9a-f]+): Vector: 600 "),
+    ("invalid-opcode", "lead", 5, ": Vector: 700 ", r"cpu (?P<xcpu>0x[0-9a-f]+): Vector: 700 "),
+    ("other", "lead", 3, ": Vector: ", r"cpu (?P<xcpu>0x[0-9a-f]+): Vector: [0-9a-f]+ "),
     ("page-fault", "report", 7, "PANIC: early exception ", r"PANIC: early exception (?:0x)?0?e (?:rip|IP) \w+:\S+ error \w+ cr2 (?P<address><HEX>)"),
     ("panic", "report", 4, "PANIC: early exception ", r"PANIC: early exception "),
     ("gpf", "hint", 4, "KASAN: ", r"KASAN: (?:null-ptr-deref|(?:maybe|probably) [\w-]+) in range \[(?P<address><HEX>)-"),
@@ -66,6 +79,11 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("bug", "lead", 6, ("Kernel BUG at", "kernel BUG at"), r"(?:kernel BUG at|Kernel BUG at) (?P<file>\S+?:\d+)!?"),
     ("bug", "lead", 6, ("Kernel BUG at ", "kernel BUG in "), r"kernel BUG in .* at (?P<file>\S+:\d+)!?|Kernel BUG at <HEX>"),
     ("bug", "lead", 6, "Kernel BUG at ", r"Kernel BUG at <FUNC>"),
+    ("bug", "lead", 6, ("SPL PANIC", "LBUG", " failed"), r"(?:SPL|Lustre|LNet)Error: \d+:\d+:\((?P<file>[\w./-]+:\d+):(?P<printed>\w+)\(\)\) (?:SPL PANIC|LBUG|(?:ASSERTION|ASSERT\d?|VERIFY\w*)\(.*\) failed)"),
+    ("bug", "lead", 6, " failed", r"(?:VERIFY\w{0,3}|ASSERT(?:ION|[0-9]?[SUPB]?))\(.+\) failed\b"),
+    ("bug", "lead", 6, "PANIC at ", r"PANIC at (?P<file>[\w./-]+\.[ch]:\d+):(?P<printed>\w+)\(\)"),
+    ("bug", "lead", 5, "PANIC: ", r"PANIC: (?:zfs|spl|blkptr|zpl|zvol|zio|dnode|dbuf|dmu|metaslab|spa)\b"),
+    ("other", "hint", 2, "Showing stack for process ", r"(?:SPL: )?Showing stack for process \d+$"),
     ("bug", "lead", 6, "CFI failure ", r"CFI failure at <FUNC>"),
     ("bug", "lead", 6, "Missing ENDBR: ", r"Missing ENDBR: <FUNC>"),
     ("gpf", "lead", 2, "kasan: GPF could be caused by ", r"kasan: GPF could be caused by "),
@@ -76,6 +94,8 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("stack-segment", "die", 7, "stack segment", r"(?:Oops: )?stack segment(?: fault)?.*?: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
     ("alignment", "die", 7, "alignment check", r"(?:Oops: )?alignment check.*?: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
     ("double-fault", "die", 7, "double fault: ", r"(?:Oops: )?double fault: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
+    ("invalid-opcode", "die", 5, "invalid operand: ", r"invalid operand: (?P<code>[0-9a-f]{1,8}) \[#?(?P<nth>\d+)\]"),
+    ("page-fault", "die", 4, "Oops: ", r"Oops: (?P<code>[0-9a-f]{4}) \[(?P<nth>\d+)\]"),
     ("invalid-opcode", "die", 5, "invalid opcode: ", r"(?:Oops: )?invalid opcode: (?P<code>[0-9a-f]{1,8}) \[#(?P<nth>\d+)\]"),
     ("bug", "die", 5, "Oops - BUG: ", r"(?:Internal error: )?Oops - BUG: (?P<code>\S+) \[#(?P<nth>\d+)\]"),
     ("bug", "die", 5, ("Kernel BUG", "Oops: Exception in kernel mode, sig: 5", "kernel BUG"), r"(?:Oops: Exception in kernel mode, sig: 5|kernel BUG|Kernel BUG)(?: \[#(?P<nth>\d+)\]|$)"),
@@ -87,6 +107,7 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("page-fault", "die", 4, ("addressing exception", "protection exception", "Low-address protection", "Bad pagetable", "Oops: Weird page fault"), r"(?:addressing exception|protection exception|Low-address protection|Bad pagetable|Oops: Weird page fault)\b.*?\[#(?P<nth>\d+)\]"),
     ("divide-error", "die", 5, "divide exception", r"(?:fixpoint|decimal|HFP) divide exception\b.*?\[#(?P<nth>\d+)\]"),
     ("invalid-opcode", "die", 5, ("operation exception", "Reserved instruction in kernel code"), r"(?:operation exception|Reserved instruction in kernel code)\b.*?\[#(?P<nth>\d+)\]"),
+    ("mce", "die", 7, "Oops: Machine check", r"Oops: Machine check.*?\[#(?P<nth>\d+)\]"),
     ("page-fault", "die", 4, "Oops: ", r"(?:Internal error: )?(?:Oops: )+(?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
     ("page-fault", "die", 4, "Oops: Kernel access of bad area", r"Oops: Kernel access of bad area.*?\[#(?P<nth>\d+)\]"),
     ("other", "die", 3, "Internal error: ", r"Internal error: (?P<what>.*?): (?P<code>[0-9a-f]{1,16})\b.*?\[#(?P<nth>\d+)\]"),
@@ -127,9 +148,13 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("other", "report", 5, ("Not tainted", "Tainted: "), r"BUG (?!UNIX)[\w:.-]+(?: [\w() -]{1,40})? ?\((?:Not tainted|Tainted: [A-Z ]+)\): (?!kasan: )"),
     ("other", "report", 5, "BUG ", r"BUG [\w:.-]+: (?:Objects remaining|Object already free|Redzone|Poison|(?:Left|Right) Redzone|Object padding|Padding|Freepointer|Freechain|Freelist|Wrong object|Invalid object|Page slab|Slab |Attempt to free|Wrong number)"),
     ("other", "report", 5, ("slab error in ", "Slab corruption"), r"slab error in \w+\(\)|Slab corruption\b"),
+    ("other", "report", 0, (": page allocation failure", ": page allocation stalls for ", ": vmalloc: allocation failure", ": vmalloc error: size "), r"(?P<comm>.{1,64}?): (?:page allocation (?:failure[:.]|stalls for \d+ms,) ?order:\d+, ?mode:|vmalloc: allocation failure[:,] |vmalloc error: size \d+)"),
+    ("other", "report", 4, "nternal error ", r"XFS(?: \([^()\s]{1,64}\))?: Internal error .{1,200}? at line (?P<row>\d+) of file (?P<path>[\w./-]+?)\.? {1,2}Caller"),
+    ("other", "report", 4, "XFS internal error ", r"(?:Filesystem \"[^\"]{1,64}\": )?XFS internal error .{1,200}? at line (?P<row>\d+) of file (?P<path>[\w./-]+?)\. {1,2}Caller"),
     ("other", "report", 3, "INFO: ", r"INFO: (?:Allocated|Freed) in \S+ age="),
     ("oom", "report", 8, " invoked oom-killer:", r"(?P<comm>.{1,64}?) invoked oom-killer:"),
-    ("oom", "report", 7, ("Memory cgroup out of memory", "Out of memory"), r"(?:Out of memory|Memory cgroup out of memory)(?: \(oom_kill_allocating_task\))?: (?:Kill(?:ed)? process|No killable) ?(?P<killed>\d+)?"),
+    ("oom", "report", 7, " killed as a result of limit of ", r"Task in \S+ killed as a result of limit of /"),
+    ("oom", "report", 7, ("Memory cgroup out of memory", "Out of memory", "Out of Memory"), r"(?:Out of [mM]emory|Memory cgroup out of memory)(?: \(oom_kill_allocating_task\))?: (?:Kill(?:ed)? process|No killable) ?(?P<killed>\d+)?"),
     ("oom", "more", 7, "Killed process ", r"Killed process \d+"),
     ("oom", "more", 7, "oom-kill:constraint=", r"oom-kill:constraint="),
     # hardware
@@ -138,7 +163,12 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("mce", "more", 7, "[Hardware Error]: ", r"(?:mce: )?\[Hardware Error\]: (?:RIP|TSC|PROCESSOR|Run the above|Machine check: |Some CPUs|This is not a software)"),
     ("mce", "report", 8, "[Hardware Error]:", r"(?:\{\d+\})?\[Hardware Error\]: +event severity: (?:fatal|recoverable)"),
     ("mce", "report", 8, ("Machine check ", "Oops: Machine check"), r"(?:Fatal )?Machine check(?: in kernel mode| exception in kernel)|Oops: Machine check"),
-    ("mce", "lead", 7, "Uncorrected hardware memory error", r"(?:Disabling lock debugging due to )?Uncorrected hardware memory error"),
+    ("mce", "report", 7, ("EDAC MC", " UE "), r"EDAC MC\d+: (?:\d+ )?UE\b"),
+    ("other", "report", 0, "NMI: ", r"NMI: (?:IOCK error|PCI system error|memory parity error)"),
+    ("other", "report", 0, "NMI received for unknown reason ", r"Uhhuh\. NMI received for unknown reason [0-9a-f]+ on CPU (?P<cpu>\d+)"),
+    ("other", "report", 0, ": nobody cared", r"irq \d+: nobody cared"),
+    ("other", "lead", 4, " bus error, epc == ", r"(?:Data|Instruction) bus error, epc == <HEX>"),
+    ("mce", "lead", 7, "Uncorrected hardware memory error", r"(?:m?MCE: |mce: |Disabling lock debugging due to )?Uncorrected hardware memory error"),
     ("mce", "report", 8, ("SError Interrupt on CPU", "Uncorrected hardware memory error"), r"Uncorrected hardware memory error|SError Interrupt on CPU(?P<cpu>\d+), code "),
     # people
     ("sysrq", "lead", 9, (": Trigger a crash", "sysrq: Trigger a crash"), r"(?:sysrq: )?SysRq ?: Trigger a crash(?:dump)?|sysrq: Trigger a crash"),
@@ -152,6 +182,8 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
     ("warning", "report", 5, "WARNING: ", r"WARNING: (?:stack-protector|suspicious|lock|locking|possible|held) [\w -]+"),
     # the rest
     ("panic", "panic", 4, "Kernel panic", r"Kernel panic - not syncing: ?(?P<reason>.*)|Kernel panic: (?P<reason2>.*)"),
+    # typed by hand from a screen
+    ("panic", "panic", 4, ("ernel ", "ERNEL "), r"(?i:kernel[ -]{1,2}panic {0,3}[-:,]{0,2} {0,3}not[ -]sync(?:h?ing|ed)? {0,3}[:;-]? {0,3})(?P<reason>.*)"),
     ("other", "report", 3, "unregister_netdevice: waiting for ", r"unregister_netdevice: waiting for \S+ to become free"),
     ("other", "report", 3, ("Busy inodes after unmount", "Close: file count is "), r"VFS: (?:Busy inodes after unmount|Close: file count is (?:0|zero))"),
     ("bug", "lead", 6, "BUG: Dentry ", r"BUG: Dentry "),
@@ -160,5 +192,5 @@ TABLE: tuple[tuple[str, str, int, str | tuple[str, ...], str], ...] = (
 # fmt: on
 """kind, role, rank, what the line must contain (one of several texts) for the pattern to be tried, pattern.
 
-The first row that fits decides. Roles and ranks are explained at heads.Head.
+The first row that fits decides. Of rank 0 are reports of what happens in passing: no other event gives way to them. Roles and ranks are explained at heads.Head.
 """

@@ -27,11 +27,15 @@ _BARE_CPU = lazy(rf"CPU: (?P<cpu>\d+) +{_STATE} *\(?{_RELEASE}(?: (?P<version>#[
 _PLAIN = lazy(rf"{_STATE} *{_RELEASE}(?: (?P<version>#.*))?$")
 _LOCKDEP = lazy(rf"{_RELEASE}(?: (?P<version>#\S+(?: [\w-]+)*?))? +{_STATE}")
 _RELEASE_ALONE = lazy(rf"{_RELEASE} (?P<version>#\d+\S*)$")
+_TOLD_VERSION = lazy(rf"Linux version {_RELEASE} .*?(?P<version>#\d.*)?$")
+_EFLAGS = lazy(rf"EFLAGS: [0-9a-f]{{8}} +\({_RELEASE}(?: (?P<version>#[^)]*))?\)")
+"""arch/i386/kernel/traps.c (show_registers) of 2.6.9 to 2.6.24."""
 _PROCESS = lazy(r"Process (?P<comm>.{1,40}?) \(pid: (?P<pid>\d+)")
 _TASK = lazy(r"TASK(?: =|:) ?[0-9a-fx]+\[(?P<pid>\d+)\] '(?P<comm>[^']*)' (?:THREAD|CPU).*?(?:CPU: ?(?P<cpu>\d+))?$")
 _CPU_ALONE = lazy(r"CPU[: ]+(?P<cpu>\d+):? *$")
 _BANNER = lazy(rb"Linux version (\S{1,120}) [^\n\x1b]{0,600}")
 _BANNER_VERSION = lazy(r"\) (#\d[^\n]*)$")
+_MONITOR = 2048
 LETTERS = "PFSRMBUDAWCIOELKXTNJ"
 """Taint flags, Documentation/admin-guide/tainted-kernels.rst; G says that no proprietary module is loaded: no taint."""
 
@@ -74,6 +78,10 @@ def parse_release_line(text: str) -> CpuLine | None:
     """The release and taint of lockdep's "4.12.0 #1 Not tainted" and hung_task's "Not tainted 4.13.0 #4" lines."""
     if "ainted" not in text:
         match = _RELEASE_ALONE.match(text) if text[:1].isdigit() else None
+        if text.startswith("Linux version "):
+            match = _TOLD_VERSION.match(text)
+        elif text.startswith("EFLAGS: "):
+            match = _EFLAGS.match(text)
     else:
         match = _PLAIN.match(text) or _LOCKDEP.match(text)
     return _facts(match) if match else None
@@ -111,12 +119,14 @@ class Boot(NamedTuple):
 
 
 def find_boots(data: bytes) -> list[Boot]:
-    """Every "Linux version ..." banner of `data`, in order; the repetitions of one boot (early console) count once."""
+    """Every "Linux version ..." banner of `data`, in order; the repetitions of one boot (early console) count once,
+    what xmon prints of it amid a crash (arch/powerpc/xmon/xmon.c, excprint, since 4.7) not at all.
+    """
     boots: list[Boot] = []
     position = data.find(b"Linux version ")
     while position >= 0 and len(boots) < 10_000:
         match = _BANNER.match(data, position)
-        if match and match[1][:1].isdigit():
+        if match and match[1][:1].isdigit() and data.rfind(b": Vector: ", max(0, position - _MONITOR), position) < 0:
             text = match[0].decode("utf-8", "replace").rstrip("\r ,\"}'")
             version = _BANNER_VERSION.search(text)
             boot = Boot(position, match[1].decode("utf-8", "replace"), version[1].strip() if version else None, text)

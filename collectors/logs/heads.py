@@ -15,7 +15,8 @@ class Head(NamedTuple):
 
     `role`: "lead" is followed by a die line or a WARNING of the same crash; "die" is the `[#1]` line; "warn" a WARNING;
     "report" stands alone; "more" only adds to an open report of its kind; "hint" begins a report only where its real
-    head is missing; "panic" ends the kernel. `rank`: the strongest head of a report names its kind.
+    head is missing; "panic" ends the kernel. `rank`: the strongest head of a report names its kind; of rank 0 is what
+    happens in passing.
     """
 
     kind: str
@@ -34,11 +35,14 @@ def head_at(row: int) -> Head:
 
 
 _MAYBE = lazy(
-    r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|PANIC|corruption|usercopy|refcount_t: |"
+    r"BUG|WARNING|INFO: |UBSAN|\[#\d|nable to handle|Unhandled|panic|Panic|PANIC|corruption|usercopy|refcount_t: |"
     r"detected buffer|field-spanning|double add|->prev should|->next should|GPF could|general protection|divide error|"
     r"LOCKUP|oom-k|ut of memory|Killed process|Hardware Error|HARDWARE|achine [Cc]heck|hardware memory error|SError|"
     r"Trigger a crash|unreferenced obj|waiting for |VFS: |stack overflow|Insufficient stack|Kernel attempted"
     r"|kernel tried|Faulting instr|Bad |KASAN: |CFI failure|ENDBR|slab error|Badness|bad: sched|unable to execute"
+    r"|nternal error |allocation failure|allocation stalls|invalid operand|Oops: 0"
+    r"|vmalloc error|VERIFY|ASSERT|Showing stack for|Vector: |as a result of limit"
+    r"|Fixing recursive|Unrecoverable |of Memory: K|EDAC MC|NMI: |NMI rec|nobody cared|bus error, "
 )
 
 

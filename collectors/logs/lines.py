@@ -1,8 +1,8 @@
 """From a line of any log to what the kernel printed: prefixes of consoles, loggers, quotes and tickets come off.
 
 Sources: kernel/printk/printk.c (levels, `[time]`, caller ids `[T12]`/`[C3]`, the /dev/kmsg record
-"pri,seq,usec,flags;"), util-linux dmesg (-T, -x, --time-format), RFC 3164 and RFC 5424 syslog lines, journalctl
-short formats, Xen's console
+"pri,seq,usec,flags;"; netconsole sends it too, and a syslog daemon puts date and host before it),
+util-linux dmesg (-T, -x, --time-format), RFC 3164 and RFC 5424 syslog lines, journalctl short formats, Xen's console
 ("(d1)", "(XEN)"), Android vendors' CPU and task tags.
 """
 
@@ -38,7 +38,7 @@ _PREFIX = lazy(
     r"\[ *(?P<stamp>\d{1,10}\.\d{3,9})(?:,\d{1,3})? ?\] ?"
     r"|\[ *(?P<caller>[TC]\d{1,7})(?:@[TC]\d+)?\] ?"
     r"|<(?P<level>\d{1,3})c?>"
-    r"|\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
+    r"|(?:[\w.:-]{1,64} )?(?:[\w.+~-]{3,80},)?\d{1,4},\d{1,19},(?P<usec>\d{1,19}),[-c+](?:,[^;\n]{0,200})?;"
     r"|(?:[>|] ?)+(?=[\[<\s\w(*=-])"
     r"|(?P<facility>kern|user|daemon|auth|syslog|local\d|mail|cron|lpr|news|uucp|authpriv|ftp) {0,3}:(?:emerg"
     r"|alert|crit|err|warn|notice|info|debug) {0,3}: ?"

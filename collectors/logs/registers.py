@@ -1,7 +1,8 @@
 """Register lines and program counters of an oops, by architecture.
 
 Sources: arch/x86/kernel/process_{32,64}.c (__show_regs), arch/arm/kernel/process.c, arch/arm64/kernel/process.c,
-arch/powerpc/kernel/process.c (show_regs), arch/s390/kernel/dumpstack.c, arch/riscv/kernel/process.c.
+arch/powerpc/kernel/process.c (show_regs), arch/powerpc/xmon/xmon.c (excprint, 4.14), arch/s390/kernel/dumpstack.c,
+arch/riscv/kernel/process.c.
 """
 
 from __future__ import annotations
@@ -27,6 +28,19 @@ _ADDRESS = lazy(r"\[?<(?P<address>[0-9a-f]{8,16})>\]?")
 _PSW = lazy(r"Krnl PSW : (?P<mask>[0-9a-f]{16}) (?P<address>[0-9a-f]{16})(?: \((?P<rest>.*)\))?")
 
 
+_OLD_MODULE = lazy(r":(?P<module>[\w-]{1,60}):(?P<place>[A-Za-z_.][\w.$]*\+0x[0-9a-f]+/0x[0-9a-f]+)")
+
+
+def with_module_behind(place: str) -> str:
+    """A place of a module as today's kernels print it, "lab_read+0x12/0x50 [lab]".
+
+    arch/x86_64/kernel/traps.c (printk_address) of 2.6.18 has ":lab:lab_read+0x12/0x50".
+    """
+    if place[:1] != ":":
+        return place
+    return _OLD_MODULE.sub(r"\g<place> [\g<module>]", place, count=1)
+
+
 class Where(NamedTuple):
     """A program counter line: the location as printed (None for a bare address), the address if printed, and whether
     the CPU was in user space.
@@ -41,7 +55,7 @@ class Where(NamedTuple):
 def _place(rest: str, user: bool, final: bool = False) -> Where:
     addresses = list(_ADDRESS.finditer(rest))
     end = addresses[-1].end() if addresses else 0
-    printed: str | None = rest[end:].strip() or None
+    printed: str | None = with_module_behind(rest[end:].strip()) or None
     address = int(addresses[-1]["address"], 16) if addresses else None
     if printed:
         printed = str(re.split(r"\s+(?:E?FLAGS|[RE]SP|SS:)", printed)[0])
@@ -61,6 +75,8 @@ def program_counter(text: str) -> Where | None:
     colon behind the segment or no segment.
     """
     lead = text[:4]
+    if lead == "EIP " and text.startswith("EIP is at "):
+        return _place(text[10:], False)._replace(final=False)
     if lead in ("RIP:", "EIP:", "RIP ", "EIP ", "IP: "):
         match = _RIP.match(text)
         if match:
@@ -68,7 +84,7 @@ def program_counter(text: str) -> Where | None:
             return _place(match["rest"], user)
         match = _RIP_OLD.match(text)
         return _place(match["rest"], False, final=not text.startswith("IP")) if match else None
-    if text.startswith(("PC is at ", "EIP is at ")):
+    if text.startswith("PC is at "):
         return Where(text.partition(" is at ")[2].strip(), None, False)
     if text.startswith("pc : "):
         rest = text[5:].strip()
@@ -76,6 +92,10 @@ def program_counter(text: str) -> Where | None:
         if match:
             return Where(None, int(match["address"], 16), False)
         return Where(rest, None, False) if re.match(r"[A-Za-z_.]|0x", rest) else None
+    if lead == "pc: ":
+        # xmon: the address, then the place
+        match = re.match(r"pc: ([0-9a-f]{8,16}): ([A-Za-z_.]\S*\+0x.*)", text)
+        return Where(match[2].strip(), int(match[1], 16), False) if match else None
     if text.startswith("NIP ["):
         match = re.match(r"NIP \[([0-9a-f]+)\] (.*)", text)
         return Where(match[2].strip() or None, int(match[1], 16), False) if match else None
@@ -84,9 +104,9 @@ def program_counter(text: str) -> Where | None:
         if re.match(r"[0-9a-f]{8,16}\b", rest):
             return None
         return Where(re.split(r"\s+ra : ", rest)[0].strip(), None, False)
-    if text.startswith(("epc  ", "ERA: ")):
-        # mips, loongarch: the address, then the place
-        match = re.match(r"(?:epc +:|ERA:) ([0-9a-f]{8,16}) ([A-Za-z_.]\S*\+0x.*)", text)
+    if text.startswith(("epc  ", "era  ", "ERA: ")):
+        # mips, loongarch (before 6.2 in small letters): the address, then the place
+        match = re.match(r"(?:(?:epc|era) +:|ERA:) ([0-9a-f]{8,16}) ([A-Za-z_.]\S*\+0x.*)", text)
         return Where(match[2].strip(), int(match[1], 16), False) if match else None
     if text.startswith("Krnl PSW"):
         match = _PSW.match(text)
@@ -121,3 +141,14 @@ def s390_registers(text: str, known: int) -> dict[str, int]:
     if not match or known > 12:
         return {}
     return {f"r{known + i}": int(v, 16) for i, v in enumerate(match[1].split())}
+
+
+_MONITOR = lazy(r"dar: (?P<dar>[0-9a-f]{1,16})$|pid   = (?P<pid>\d{1,9}), comm = (?P<comm>.{1,40})$")
+
+
+def monitor_facts(text: str) -> tuple[int | None, tuple[str, int] | None]:
+    """(the address that faulted, the task's name and pid) of one line of xmon's, what it does not say None."""
+    match = _MONITOR.match(text)
+    if match is None:
+        return None, None
+    return (int(match["dar"], 16), None) if match["dar"] else (None, (match["comm"], int(match["pid"])))

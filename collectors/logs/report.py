@@ -13,7 +13,7 @@ from kbmatch.collectors.logs.draft import MARKERLESS, TRAP_KINDS, Body, Draft, T
 from kbmatch.collectors.logs.header import CpuLine, parse_cpu_line, parse_release_line
 from kbmatch.collectors.logs.lines import Line
 from kbmatch.collectors.logs.modules import ModuleList
-from kbmatch.collectors.logs.registers import Where, program_counter, register_pairs, s390_registers
+from kbmatch.collectors.logs.registers import Where, monitor_facts, program_counter, register_pairs, s390_registers
 from kbmatch.collectors.logs.stacks import stalled_lines
 from kbmatch.collectors.logs.trace import parse_frame, starts_side_report, starts_trace
 from kbmatch.engine.patterns import lazy
@@ -42,8 +42,10 @@ _ARCH_OF_COUNTER = (
     ("PC is at", "arm"),
     ("pc : ", "arm64"),
     ("NIP [", "ppc64le"),
+    ("pc: ", "ppc64le"),
     ("epc : ", "riscv64"),
     ("ERA: ", "loongarch64"),
+    ("era  ", "loongarch64"),
     ("Krnl PSW", "s390x"),
 )
 _LOCK_ADDRESS = lazy(r"^\[<[0-9a-f]+>\] ?")
@@ -314,6 +316,10 @@ class _Reader:
                 return True
         if text.startswith("Failing address: "):
             self._s390_fault(text)
+            return True
+        if text.startswith(("dar: ", "pid   = ")):
+            address, task = monitor_facts(text)
+            body.address, body.task = (address if body.address is None else body.address), body.task or task
             return True
         if text.startswith("KASAN: "):
             match = _RANGE.match(text)

@@ -2,7 +2,8 @@
 
 Sources: arch/x86/kernel/dumpstack.c and dumpstack_64.c (marks `<IRQ>`, `<TASK>`; "?" for what the unwinder did not
 vouch for), arch/arm/kernel/traps.c (dump_backtrace_entry: "f from g"), arch/powerpc/kernel/process.c,
-arch/s390/kernel/dumpstack.c, arch/riscv/kernel/stacktrace.c, lib/stackdepot.c, scripts/decode_stacktrace.sh.
+arch/powerpc/xmon/xmon.c (xmon_show_stack, 4.14: the address without brackets), arch/s390/kernel/dumpstack.c,
+arch/riscv/kernel/stacktrace.c, lib/stackdepot.c, scripts/decode_stacktrace.sh.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kbmatch.collectors.logs.registers import with_module_behind
 from kbmatch.engine.patterns import lazy
 from kbmatch.engine.signature import Frame
 from kbmatch.engine.symbols import parse_location
 
 _MARK = lazy(r"<{1,2}(?P<end>/)?(?P<mark>[A-Z#][\w#]{0,15})>{1,2}")
-_ADDR = r"(?:\(?\[?<[0-9a-f]{8,16}>\]?\)?|\[[0-9a-f]{8,16}\](?: \[[0-9a-f]{8,16}\])?)"
+_ADDR = (
+    r"(?:\(?\[?<[0-9a-f]{8,16}>\]?\)?|\[[0-9a-f]{8,16}\](?: \[?[0-9a-f]{8,16}\]?)?"
+    r"|\[link register +\] [0-9a-f]{8,16})"
+)
 _SYM = r"[A-Za-z_.$<{][^\s()\[\]]{0,200}?"
 _FRAME = lazy(
     rf"(?:{_ADDR}\s*)?(?P<guess>\? )?\(?"
@@ -88,6 +93,9 @@ def parse_frame(text: str, markers: bool = True) -> FrameLine | None:
             callee = Frame(parse_location(arm["callee"])[0] or arm["callee"], arm["callee"])
             return FrameLine((callee, frame_of(arm["printed"], True)), ("ARM", *marks))
     if "+0x" in text:
+        if "] :" in text or text[0] == ":":
+            before, colon, place = text.partition(":")
+            text = before + with_module_behind(colon + place)
         match = _FRAME.match(text)
         if match:
             tail = match["tail"].strip()

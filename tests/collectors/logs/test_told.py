@@ -62,3 +62,28 @@ def test_the_crashs_own_line_is_better() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_taken(junk: bytes) -> None:
     read_log(junk + b"\nkernel: " + junk + b"\n" + CRASH.encode())
+
+
+WARNED = "WARNING: CPU: 1 PID: 7 at {}/fs/ext4/inode.c:12 ext4_acme+0x12/0x40 [ext4]\n"
+
+
+def test_the_folder_of_a_build_names_the_whole_release() -> None:
+    path = "/builddir/build/BUILD/kernel-3.10.0-957.el7/linux-3.10.0-957.el7.x86_64"
+    reading = read_log(WARNED.format(path).encode())
+    assert (reading.kernel.release, reading.kernel.arch) == ("3.10.0-957.el7.x86_64", "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        ("/build/linux-9uDFZV/linux-4.9.30", "4.9.30"),
+        ("/home/user/rpmbuild/BUILD/kernel-latest-5.10.16/linux-5.10.16", "5.10.16"),
+    ],
+)
+def test_the_version_that_a_vendor_started_from_is_no_release(path: str, base: str) -> None:
+    reading = read_log(WARNED.format(path).encode())
+    assert reading.kernel.release is None
+    assert any(f"line 1: built of the sources of {base}," in note.text for note in reading.notes)
+    named = read_log(f"Kernel Version: 4.9.0-3-amd64\n{WARNED.format(path)}".encode())
+    assert named.kernel.release == "4.9.0-3-amd64"
+    assert not any("built of" in note.text for note in named.notes)
