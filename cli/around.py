@@ -29,12 +29,11 @@ _TROUBLES = (
         "a control group or a machine without memory",
         rb"Memory cgroup stats for |memory: usage \d+kB, limit|oom_reaper: ",
     ),
-    ("an assertion of OpenZFS", rb"SPL PANIC|VERIFY[03SPU]{0,2}\([^\n]{1,200} failed"),
     ("a server that does not answer", rb"nfs: server \S{1,80} not responding|has not responded in \d+ seconds"),
     ("a clock that is not to be relied on", rb"Marking clocksource '?\w+'? as unstable|TSC is unstable"),
     ("a program that crashed, not the kernel", rb"\[\d+\]: segfault at "),
 )
-"""What a log without a crash may show, and the words of the kernel that show it (or of OpenZFS)."""
+"""What a log without a crash may show, and the words of the kernel that show it."""
 
 _EARLIER = {
     "D": "an oops",

@@ -31,7 +31,6 @@ TROUBLES = {
     "errors on PCI Express": "pcieport 0000:00:1c.0: AER: Uncorrected (Non-Fatal) error received: 0000:00:1c.0",
     "errors that the hardware reported": "EDAC MC0: 1 CE memory read error on CPU_SrcID#0",
     "a control group or a machine without memory": "memory: usage 1048576kB, limit 1048576kB, failcnt 141",
-    "an assertion of OpenZFS": "VERIFY3(a == b) failed (1 == 2)",
     "a server that does not answer": "nfs: server filer1 not responding, still trying",
     "a program that crashed, not the kernel": "acmed[7]: segfault at 38 ip 0000559 sp 00007ff error 6",
 }

@@ -84,10 +84,10 @@ UNKNOWN_STDLIB = {"hashlib", "_hashlib", "_blake2"}
 """A crash that no rule explains: the nearest rules, its fingerprint, and whether it was seen before."""
 COLLECTORS = {
     "collect", "identify", "containers", "containers.identify", "containers.opening", "containers.source", "logs",
-    "logs.console", "logs.draft", "logs.events", "logs.grouping", "logs.head_table", "logs.header", "logs.heads",
-    "logs.interleaved", "logs.legible", "logs.lines", "logs.modules", "logs.reading", "logs.registers", "logs.report",
-    "logs.rests", "logs.sources", "logs.stacks", "logs.tasks", "logs.trace", "logs.triggers", "logs.unwrapping",
-    "transcript", "transcript.session",
+    "logs.console", "logs.dies", "logs.draft", "logs.events", "logs.grouping", "logs.head_table", "logs.header",
+    "logs.heads", "logs.interleaved", "logs.legible", "logs.lines", "logs.modules", "logs.reading", "logs.registers",
+    "logs.report", "logs.reporters", "logs.rests", "logs.sources", "logs.stacks", "logs.tasks", "logs.torn", "logs.trace",
+    "logs.triggers", "logs.typed", "logs.unwrapping", "transcript", "transcript.session",
 }  # fmt: skip
 LOG = {
     "kbmatch", "cli", "collectors", "engine", "kb", "kb.store",
