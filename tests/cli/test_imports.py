@@ -86,8 +86,8 @@ COLLECTORS = {
     "collect", "identify", "containers", "containers.identify", "containers.opening", "containers.source", "logs",
     "logs.console", "logs.dies", "logs.draft", "logs.events", "logs.grouping", "logs.head_table", "logs.header",
     "logs.heads", "logs.interleaved", "logs.legible", "logs.lines", "logs.modules", "logs.reading", "logs.registers",
-    "logs.report", "logs.reporters", "logs.rests", "logs.sources", "logs.stacks", "logs.tasks", "logs.torn", "logs.trace",
-    "logs.triggers", "logs.typed", "logs.unwrapping", "transcript", "transcript.session",
+    "logs.report", "logs.reporters", "logs.rests", "logs.sources", "logs.stacks", "logs.tasks", "logs.torn",
+    "logs.trace", "logs.triggers", "logs.typed", "logs.unwrapping", "transcript", "transcript.session",
 }  # fmt: skip
 LOG = {
     "kbmatch", "cli", "collectors", "engine", "kb", "kb.store",
