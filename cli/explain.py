@@ -12,13 +12,13 @@ from kbmatch.cli.options import add_knowledge_options, knowledge_of, rule_named
 from kbmatch.cli.style import plain_text
 from kbmatch.engine.condition import show
 from kbmatch.engine.contract import explanation_to_json
-from kbmatch.engine.diagnose import SceneLookup, is_weak, judge_version
+from kbmatch.engine.diagnose import is_weak, judge_version, lookup_of
 from kbmatch.engine.explanation import Explanation
-from kbmatch.engine.facts import Scene
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.logic import Truth, all_of
 from kbmatch.engine.products import Products
 from kbmatch.engine.rule import Rule
+from kbmatch.engine.similarity import LIKELY, POSSIBLE
 from kbmatch.engine.state import judge_state
 from kbmatch.engine.verdict import combine
 
@@ -66,7 +66,7 @@ def explain(rule: Rule, incident: Incident, products: Products) -> list[dict[str
     state = tuple(judge_state(condition, incident) for condition in rule.state)
     truth = all_of(part.truth for part in state) if state else Truth.UNKNOWN
     for index, event in enumerate(incident.events) if incident.events else [(None, None)]:
-        lookup = SceneLookup(Scene(incident, event))
+        lookup = lookup_of(incident, event)
         signature = rule.signature.judge(lookup)
         exceptions = tuple(item.when.judge(lookup) for item in rule.exceptions)
         excepted = any(item.truth is Truth.TRUE for item in exceptions)
@@ -131,6 +131,8 @@ def tree_lines(node: Explanation, prefix: str, indent: int) -> Iterator[str]:
         found += f" ({node.source})" if node.source and known else ""
     elif node.why:
         found = f" - {node.why}"
+    if node.score is not None:
+        found += f"; resemblance {node.score:.2f}, {LIKELY:.2f} would be an answer, {POSSIBLE:.2f} is possible"
     yield f"{prefix}[{MARKS[node.truth]}] {node.label}{found}"
     for child in node.children:
         yield from tree_lines(child, " " * (indent + 4), indent + 4)

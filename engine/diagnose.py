@@ -48,7 +48,7 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     findings: list[Finding] = []
     fitting: set[str] = set()
     for index, event in enumerate(incident.events):
-        lookup = SceneLookup(Scene(incident, event), Face(event, incident.kernel.arch))
+        lookup = lookup_of(incident, event)
         for rule in rules.candidates(selective_values(lookup.scene), ()):
             finding = _judge(rule, lookup, index, products)
             if finding is not None:
@@ -59,7 +59,7 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     for rule in rules.candidates((), memory):
         # memory shows it though no event does: the log is torn, or the crash came from something else
         if rule.id not in fitting:
-            finding = _judge(rule, SceneLookup(Scene(incident, None)), None, products)
+            finding = _judge(rule, lookup_of(incident, None), None, products)
             if finding is not None and finding.verdict is not Verdict.INCOMPLETE:
                 findings.append(finding)
     findings = settle(findings)
@@ -91,6 +91,12 @@ class SceneLookup:
         return [
             SceneLookup(Scene(self.scene.incident, replace(event, tasks=(task,)))) for task in event.tasks[:MAX_TASKS]
         ]
+
+
+def lookup_of(incident: Incident, event: Signature | None) -> SceneLookup:
+    """What conditions ask of one event, or of an incident without one."""
+    face = None if event is None else Face(event, incident.kernel.arch)
+    return SceneLookup(Scene(incident, event), face)
 
 
 def judge_version(rule: Rule, event: Signature | None, incident: Incident, products: Products) -> VersionJudgement:
@@ -199,8 +205,7 @@ def _siblings(
             separating = tuple(leaf for tree in other.state for leaf in tree.decisive())
             found.append(Sibling(rule.id, rule.title, other.verdict, separating))
         else:
-            scene = Scene(incident, event)
-            tree = rule.signature.judge(SceneLookup(scene))
+            tree = rule.signature.judge(lookup_of(incident, event))
             found.append(Sibling(rule.id, rule.title, None, tree.decisive()))
     return tuple(found)
 

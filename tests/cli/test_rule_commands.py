@@ -181,3 +181,18 @@ def test_a_shipped_rule_named_from_its_own_folder_is_no_duplicate_of_itself(
     monkeypatch.chdir(SHIPPED / "rules" / "xen-netfront")
     assert main(["rule", "lint", "."]) == 0
     assert capsys.readouterr().out.endswith(" rules: nothing wrong\n")
+
+
+def test_explain_says_how_much_a_crash_resembles_a_mined_rule(capsys: Out, tmp_path: Path) -> None:
+    log = tmp_path / "oops.log"
+    log.write_text(
+        "WARNING: CPU: 1 PID: 1 at drivers/pci/pcie/bwctrl.c:168 pcie_set_target_speed+0x198/0x270\n"
+        "CPU: 1 PID: 1 Comm: swapper/0 Not tainted 6.15.1 #1\nCall Trace:\n"
+        " pcie_failed_link_retrain+0x6e/0x109\n pci_device_add+0x139/0x5b0\n pci_scan_single_device+0xc7/0xf0\n"
+    )
+    assert main(["explain", "cve-2025-39784", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert "resemblance 1.00" in out or "resemblance 0.9" in out
+    assert "no function is known" not in out
+    assert main(["explain", "cve-2024-42297", str(log)]) == 1
+    assert "resemblance 0.00" in capsys.readouterr().out
