@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from kbmatch.cli.style import plain_text
+from kbmatch.collectors.logs.draft import OOPS_KINDS
 from kbmatch.engine.finding import Diagnosis
 
 MAX_TROUBLES = 3
@@ -41,24 +42,7 @@ _EARLIER = {
     "M": "a machine check (hardware)",
 }
 """Taint letters that say what happened before (admin-guide/tainted-kernels), in words."""
-_OOPSES = frozenset(
-    {
-        "null-deref",
-        "page-fault",
-        "gpf",
-        "double-fault",
-        "stack-overflow",
-        "divide-error",
-        "invalid-opcode",
-        "bug",
-        "list-corruption",
-        "usercopy",
-        "stack-segment",
-        "alignment",
-        "panic",
-        "other",
-    }
-)
+_OOPSES = (OOPS_KINDS - {"sysrq", "mce", "hard-lockup"}) | {"other"}
 _BAD_PAGES = frozenset({"bad-page", "kasan", "kfence", "bug", "other"})
 _MACHINE_CHECKS = frozenset({"mce", "panic"})
 _STALLS = frozenset({"soft-lockup", "rcu-stall", "workqueue-stall", "hard-lockup"})
