@@ -13,7 +13,7 @@ from kbmatch.engine.values import dataclass, replace
 SHIPPED = Path(__file__).resolve().parent.parent
 """The kb folder that is installed with kbmatch."""
 
-FORMAT = 16
+FORMAT = 17
 """Of the compiled file; another number means: compile anew."""
 
 _OTHER_FOLDERS = ("probes", "layouts", "schema", "mined", "advisories")

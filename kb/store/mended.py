@@ -2,8 +2,8 @@
 
 A machine without the driver, or of another architecture, does not have the defect; a crash that shows nothing of the
 mended code is that of a victim. Of drivers only folders whose drivers are modules in every distribution are looked at;
-a core that others build on ("core/", "v4l2-core/") may be built in. The words are taken generously: one of them that is
-part of a loaded module's name means that the driver may be there.
+a core that others build on ("core/", "v4l2-core/") and the devices of hypervisors may be built in. The words are taken
+generously: one of them that is part of a loaded module's name means that the driver may be there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MODULAR = (
     "sound/",
 )
 _CORES = re.compile(
-    r"/(?:[\w-]*core|common|helpers?|phy|mdio|bonding|hda|drm/display|scheduler|ttm)/|drivers/net/[^/]*(?:core|phy|dummy|loopback|tun|veth)\w*\.c|/drm/[^/]*$"
+    r"/(?:[\w-]*core|hyperv|common|helpers?|phy|mdio|bonding|hda|drm/display|scheduler|ttm)/|drivers/net/[^/]*(?:core|phy|dummy|loopback|tun|veth|virtio|xen)[\w-]*\.c|/drm/[^/]*$"
 )
 _SHARED_NAMES = frozenset(
     """
