@@ -12,8 +12,9 @@ from kbmatch.cli.options import add_knowledge_options, knowledge_of, rule_named
 from kbmatch.cli.style import plain_text
 from kbmatch.engine.condition import show
 from kbmatch.engine.contract import explanation_to_json
-from kbmatch.engine.diagnose import is_weak, judge_version, lookup_of
+from kbmatch.engine.diagnose import SceneLookup, is_weak, judge_version
 from kbmatch.engine.explanation import Explanation
+from kbmatch.engine.facts import Scene
 from kbmatch.engine.incident import Incident
 from kbmatch.engine.logic import Truth, all_of
 from kbmatch.engine.products import Products
@@ -66,7 +67,7 @@ def explain(rule: Rule, incident: Incident, products: Products) -> list[dict[str
     state = tuple(judge_state(condition, incident) for condition in rule.state)
     truth = all_of(part.truth for part in state) if state else Truth.UNKNOWN
     for index, event in enumerate(incident.events) if incident.events else [(None, None)]:
-        lookup = lookup_of(incident, event)
+        lookup = SceneLookup(Scene(incident, event))
         signature = rule.signature.judge(lookup)
         exceptions = tuple(item.when.judge(lookup) for item in rule.exceptions)
         excepted = any(item.truth is Truth.TRUE for item in exceptions)

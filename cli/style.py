@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from kbmatch.engine.values import dataclass
 
 _VERDICT_COLOURS = {
@@ -36,6 +38,11 @@ class Style:
     def verdict(self, word: str, outcome: str) -> str:
         """The verdict's word, coloured by outcome."""
         return self._wrap(_VERDICT_COLOURS[outcome], word)
+
+
+def shell_name(path: str) -> str:
+    """An input as it is typed into a shell; standard input has no name."""
+    return shlex.quote(plain_text(path)) if path != "-" else "FILE"
 
 
 def plain_text(text: str) -> str:

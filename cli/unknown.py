@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from kbmatch.cli.history.store import seen_before
-from kbmatch.cli.style import plain_text
+from kbmatch.cli.style import shell_name
 from kbmatch.engine.condition import show
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding
@@ -27,8 +26,7 @@ def unknown_advice(diagnosis: Diagnosis, knowledge: KnowledgeBase) -> Iterator[s
     incident = diagnosis.incident
     index = incident.fatal_index
     yield "Escalate: kbmatch escalate makes a pack with the report, the log and the facts, names redacted."
-    name = incident.source.path
-    quoted = shlex.quote(plain_text(name)) if name != "-" else "FILE"
+    quoted = shell_name(incident.source.path)
     yield f"    kbmatch escalate {quoted} -o pack.tar.gz"
     if index is None:
         return

@@ -15,7 +15,7 @@ from kbmatch.cli.not_kernel import (
     setting_behind,
     shown_by_memory,
 )
-from kbmatch.cli.style import plain_text
+from kbmatch.cli.style import shell_name
 from kbmatch.engine.affected import VersionStatus
 from kbmatch.engine.explanation import Explanation
 from kbmatch.engine.finding import Diagnosis, Finding, Sibling
@@ -281,13 +281,9 @@ def advice(
 
 def _which_kernel(diagnosis: Diagnosis) -> list[str]:
     """How to tell which kernel ran, as lines."""
-    import shlex
-
-    name = diagnosis.incident.source.path
-    quoted = shlex.quote(plain_text(name)) if name != "-" else "FILE"
     return [
         "The input does not say which kernel ran. Name it, and its version is judged:",
-        f"    kbmatch core --kernel RELEASE {quoted}",
+        f"    kbmatch core --kernel RELEASE {shell_name(diagnosis.incident.source.path)}",
     ]
 
 

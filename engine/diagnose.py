@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from kbmatch.engine.affected import VersionJudgement, VersionStatus, judge
@@ -20,7 +21,7 @@ from kbmatch.engine.signature import Signature
 from kbmatch.engine.similarity import LIKELY
 from kbmatch.engine.state import judge_state
 from kbmatch.engine.ties import is_scored, settle
-from kbmatch.engine.values import dataclass, field, replace
+from kbmatch.engine.values import replace
 from kbmatch.engine.verdict import Verdict, combine
 
 MAX_TASKS = 1000
@@ -48,7 +49,7 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     findings: list[Finding] = []
     fitting: set[str] = set()
     for index, event in enumerate(incident.events):
-        lookup = lookup_of(incident, event)
+        lookup = SceneLookup(Scene(incident, event))
         for rule in rules.candidates(selective_values(lookup.scene), ()):
             finding = _judge(rule, lookup, index, products)
             if finding is not None:
@@ -59,7 +60,7 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     for rule in rules.candidates((), memory):
         # memory shows it though no event does: the log is torn, or the crash came from something else
         if rule.id not in fitting:
-            finding = _judge(rule, lookup_of(incident, None), None, products)
+            finding = _judge(rule, SceneLookup(Scene(incident, None)), None, products)
             if finding is not None and finding.verdict is not Verdict.INCOMPLETE:
                 findings.append(finding)
     findings = settle(findings)
@@ -68,12 +69,17 @@ def diagnose(incident: Incident, rules: RuleSource, products: Products) -> Diagn
     return Diagnosis(incident, _outcome(incident, findings), tuple(findings))
 
 
-@dataclass(frozen=True, slots=True)
 class SceneLookup:
     """The registered facts of a scene, as conditions ask for them; scored leaves ask for the `face` of its event."""
 
-    scene: Scene
-    face: Face | None = field(default=None, compare=False)
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    @cached_property
+    def face(self) -> Face | None:
+        """The comparable part of the event, None without one."""
+        event = self.scene.event
+        return None if event is None else Face(event, self.scene.incident.kernel.arch)
 
     def __call__(self, name: str) -> Reading:
         """What is known of one fact."""
@@ -91,12 +97,6 @@ class SceneLookup:
         return [
             SceneLookup(Scene(self.scene.incident, replace(event, tasks=(task,)))) for task in event.tasks[:MAX_TASKS]
         ]
-
-
-def lookup_of(incident: Incident, event: Signature | None) -> SceneLookup:
-    """What conditions ask of one event, or of an incident without one."""
-    face = None if event is None else Face(event, incident.kernel.arch)
-    return SceneLookup(Scene(incident, event), face)
 
 
 def judge_version(rule: Rule, event: Signature | None, incident: Incident, products: Products) -> VersionJudgement:
@@ -205,7 +205,7 @@ def _siblings(
             separating = tuple(leaf for tree in other.state for leaf in tree.decisive())
             found.append(Sibling(rule.id, rule.title, other.verdict, separating))
         else:
-            tree = rule.signature.judge(lookup_of(incident, event))
+            tree = rule.signature.judge(SceneLookup(Scene(incident, event)))
             found.append(Sibling(rule.id, rule.title, None, tree.decisive()))
     return tuple(found)
 

@@ -66,7 +66,7 @@ def weak_findings(diagnosis: Diagnosis, source: Relatives, products: Products, m
     event = incident.events[index]
     functions = functions_of(incident.events)
     text = incident.log.data[:MAX_BYTES] if incident.log is not None else b""
-    named = named_fixes(text.decode("utf-8", "replace").splitlines())
+    named = named_fixes(line.decode("utf-8", "replace") for line in text.splitlines())
     traits = traits_of(
         incident.events, functions, source.homes(functions), incident.kernel.release,
         named, board_of(incident.machine.hardware),

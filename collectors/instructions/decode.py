@@ -29,7 +29,7 @@ def _disassembler(arch: str) -> Any:
 
     engine: Any
     make: Any = capstone.Cs  # untyped
-    if arch == "arm64":
+    if arch == "aarch64":
         engine = make(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     else:
         engine = make(capstone.CS_ARCH_X86, capstone.CS_MODE_64 if arch == "x86_64" else capstone.CS_MODE_32)
@@ -40,7 +40,7 @@ def _disassembler(arch: str) -> Any:
 def faulting_bytes(code: str, arch: str) -> bytes | None:
     """The instruction's bytes in memory order, from the marked one on; None without a mark."""
     low = code.lower()
-    if arch == "arm64":
+    if arch == "aarch64":
         word = _ARM64_MARK.search(low)
         return bytes.fromhex(word[1])[::-1] if word else None
     mark = _X86_MARK.search(low)
@@ -50,15 +50,15 @@ def faulting_bytes(code: str, arch: str) -> bytes | None:
 def decode_fault(code: str, arch: str, registers: Mapping[str, int | None], address: int | None) -> Instruction | None:
     """The instruction at the mark of a Code: line, and whether its memory operand explains `address`.
 
-    `arch` is x86_64, i386 or arm64; None is returned for others, without a mark, or if the bytes decode to nothing.
+    `arch` is x86_64, i386 or aarch64; None is returned for others, without a mark, or if the bytes decode to nothing.
     Never raises: the line may be damaged.
     """
-    if arch not in ("x86_64", "i386", "arm64"):
+    if arch not in ("x86_64", "i386", "aarch64"):
         return None
     raw = faulting_bytes(code, arch)
     if not raw:
         return None
-    if arch != "arm64":
+    if arch != "aarch64":
         from kbmatch.collectors.instructions.capstone_library import open_library
 
         library = open_library(64 if arch == "x86_64" else 32)
@@ -167,7 +167,7 @@ def _memory_operands(insn: Any, arch: str, registers: Mapping[str, int | None]) 
         memory = operand.mem
         base = insn.reg_name(memory.base) if memory.base else None
         index = insn.reg_name(memory.index) if memory.index else None
-        segment = insn.reg_name(memory.segment) if arch != "arm64" and memory.segment else None
+        segment = insn.reg_name(memory.segment) if arch != "aarch64" and memory.segment else None
         scale = getattr(memory, "scale", 1) or 1
         found.append(_access(segment, base, index, scale, memory.disp, arch, registers))
     return found

@@ -305,7 +305,6 @@ def _kernel(fatal: int | None, drafts: list[Draft], bodies: list[Body], boot: Bo
         if taint is not None:
             livepatched = "K" in taint or any(sign in body.modules for sign in _LIVE_PATCHES)
     named = arch_of_name(release) if release else None
-    arch = "aarch64" if arch == "arm64" else arch  # as uname -m prints it, and as dumps have it
     arch = named or arch or (arch_of_name(banner) if banner else None)
     return Kernel(release=release, version=version, arch=arch, taint=taint, livepatched=livepatched, banner=banner)
 

@@ -23,7 +23,7 @@ from kbmatch.engine.values import replace
 
 _STALLS = frozenset(("rcu-stall", "soft-lockup", "hard-lockup", "workqueue-stall"))
 _FAULTS = frozenset(("null-deref", "page-fault"))
-_DECODABLE = ("x86_64", "i386", "arm64")
+_DECODABLE = ("x86_64", "i386", "aarch64")
 _WHERE_SOURCE = lazy(r"\(([^()\s]+:\d+)[^)]*\)|\s([\w./+-]+\.[chSs]:\d+)\b")
 _PROTECTOR = lazy(r"stack-protector: Kernel stack is corrupted in: (?P<printed>.*)")
 
@@ -32,11 +32,10 @@ def event_arch(body: Body) -> str | None:
     """The architecture that a report shows: by its release, its program counter's line or its registers' names."""
     release = (body.cpu_line and body.cpu_line.release) or (body.release_line and body.release_line.release)
     named = arch_of_name(release) if release else None
-    named = "arm64" if named == "aarch64" else named
     if named:
         return named
     if body.arch == "arm" and ("x0" in body.registers or "pstate" in body.registers):
-        return "arm64"
+        return "aarch64"
     if body.arch == "x86_64" and "eax" in body.registers:
         return "i386"
     return body.arch
@@ -149,7 +148,7 @@ def _own_lines(draft: Draft) -> list[Line]:
 _COUNTER = {
     "x86_64": "rip",
     "i386": "eip",
-    "arm64": "pc",
+    "aarch64": "pc",
     "arm": "pc",
     "ppc64le": "nip",
     "ppc64": "nip",
@@ -279,7 +278,7 @@ def _access(body: Body, groups: dict[str, str], kind: str, arch: str | None) -> 
     if arch in ("x86_64", "i386", None):
         # arch/x86/include/asm/trap_pf.h: bit 1 write, bit 4 instruction fetch
         return "exec" if value & 0x10 else "write" if value & 2 else "read"
-    if arch == "arm64":
+    if arch == "aarch64":
         # arch/arm64/include/asm/esr.h: exception class in bits 26-31, WnR bit 6
         group = value >> 26 & 0x3F
         if group in (0x20, 0x21):

@@ -40,7 +40,7 @@ _ARCH_OF_COUNTER = (
     ("RIP", "x86_64"),
     ("EIP", "i386"),
     ("PC is at", "arm"),
-    ("pc : ", "arm64"),
+    ("pc : ", "aarch64"),
     ("NIP [", "ppc64le"),
     ("pc: ", "ppc64le"),
     ("epc : ", "riscv64"),
@@ -61,7 +61,7 @@ _RISCV_CAUSE = {0xC: "exec", 0xD: "read", 0xF: "write", 0x1: "exec", 0x5: "read"
 
 def body_has_place(body: Body) -> bool:
     """Whether a program counter and registers were read on an architecture that prints frames without a header."""
-    return body.where is not None and body.arch in ("arm", "riscv64", "arm64") and bool(body.registers)
+    return body.where is not None and body.arch in ("arm", "riscv64", "aarch64") and bool(body.registers)
 
 
 class _Reader:
@@ -208,7 +208,7 @@ class _Reader:
         body = self.body
         for lead, arch in _ARCH_OF_COUNTER:
             if text.startswith(lead) and body.arch in (None, "x86_64"):
-                body.arch = "arm64" if arch == "arm64" and "[<" not in text else ("arm" if arch == "arm64" else arch)
+                body.arch = "arm" if arch == "aarch64" and "[<" in text else arch
                 break
         self.user = where.user
         if self.section is not None and self.section.frames and not where.user and where.printed:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from kbmatch.engine.condition import Combination, Condition, Leaf
 from kbmatch.engine.culprit import HelperFrames, assign_culprits
 from kbmatch.engine.diagnose import SceneLookup
-from kbmatch.engine.face import Face
 from kbmatch.engine.facts import Scene, selective_values
 from kbmatch.engine.incident import Incident, Kernel, Source
 from kbmatch.engine.logic import Truth
@@ -82,7 +81,7 @@ def lookup_of(event: Signature, helpers: HelperFrames) -> tuple[SceneLookup, Key
     """The crash as rules are judged on it, and the keys by which the index would be asked."""
     events = assign_culprits((event,), helpers)
     scene = Scene(Incident(Source("-", "console", 0), Kernel(), events=events), events[0])
-    return SceneLookup(scene, Face(events[0])), tuple(selective_values(scene))
+    return SceneLookup(scene), tuple(selective_values(scene))
 
 
 def true_ones(rules: Sequence[Rule], lookup: SceneLookup) -> list[Rule]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -60,16 +60,16 @@ def compile_knowledge(
     target.executescript(SCHEMA)
     own = list(_read_probes(files, problems, digest, target))
     _read_layouts(files, problems, digest, target)
+    homes = _read_homes(files, digest)
     if files.folder == SHIPPED:
-        products = _read_tables(digest, target)
+        products = _read_tables(digest, target, homes)
     assert products is not None
     fields = {probe.id: {field.name: field.type for field in probe.record} for probe in (*probes, *own)}
-    own_fields = {probe.id: fields[probe.id] for probe in own}
-    target.execute("INSERT INTO document VALUES (?, ?)", ("probe-fields", json.dumps(own_fields)))
-    heads = [to_plain(ProbeHead.of(probe)) for probe in own]
-    target.execute("INSERT INTO document VALUES (?, ?)", ("probe-heads", json.dumps(heads)))
-    modules = sorted({probe.module for probe in own if probe.register_records})
-    target.execute("INSERT INTO document VALUES (?, ?)", ("register-modules", json.dumps(modules)))
+    own_fields = json.dumps({probe.id: fields[probe.id] for probe in own})
+    heads = json.dumps([to_plain(ProbeHead.of(probe)) for probe in own])
+    modules = json.dumps(sorted({probe.module for probe in own if probe.register_records}))
+    documents = (("probe-fields", own_fields), ("probe-heads", heads), ("register-modules", modules))
+    target.executemany("INSERT INTO document VALUES (?, ?)", documents)
     counts: Counter[str] = Counter()
     newest = ""
     seen: dict[str, str] = {}
@@ -77,7 +77,7 @@ def compile_knowledge(
     quoted: list[MinedRule] = []
     advisories = read_advisories(files.advisories, problems, digest)
     curated = ((str(path), node) for path, node in _documents(files.rules, problems, digest))
-    mined = _mined(files.mined, problems, digest, quoted)
+    mined = _mined(files.mined, problems, digest, quoted, homes)
     for number, (path, bare) in enumerate(chain(curated, mined)):
         progress(number, 0)
         node = extended(bare, advisories, products)
@@ -112,7 +112,17 @@ def _named(files: KnowledgeFiles) -> list[str]:
     return ["" if folder == SHIPPED else str(folder.absolute()) for folder in (files.folder, *files.more)]
 
 
-def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
+def _read_homes(files: KnowledgeFiles, digest: hashlib._Hash) -> dict[str, tuple[str, ...]]:
+    """Function -> files that define it; read where mined rules are compiled or the tables are."""
+    if not files.mined and files.folder != SHIPPED:
+        return {}
+    paths = sorted((SHIPPED / "functions").glob("*.txt"))
+    for path in paths:
+        digest.update(path.read_bytes())
+    return read_homes(paths)
+
+
+def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection, homes: Mapping[str, tuple[str, ...]]) -> Products:
     """The shipped tables as documents; the product table is needed to check rules."""
     products = read_yaml(SHIPPED / "products.yaml")
     frames = json.loads(document_to_json(read_yaml(SHIPPED / "frames.yaml")))
@@ -120,29 +130,25 @@ def _read_tables(digest: hashlib._Hash, target: sqlite3.Connection) -> Products:
     for name, text in (("products", document_to_json(products)), ("frames", json.dumps(frames))):
         target.execute("INSERT INTO document VALUES (?, ?)", (name, text))
         digest.update((SHIPPED / f"{name}.yaml").read_bytes())
-    homes = _function_files()
-    for path in homes:
-        digest.update(path.read_bytes())
-    found = read_homes(homes)
-    numbers = {file: number for number, file in enumerate(sorted({file for files in found.values() for file in files}))}
+    numbers = {file: number for number, file in enumerate(sorted({file for files in homes.values() for file in files}))}
     target.executemany("INSERT INTO source VALUES (?, ?)", [(number, file) for file, number in numbers.items()])
-    rows = ((name, " ".join(str(numbers[file]) for file in files)) for name, files in found.items())
+    rows = ((name, " ".join(str(numbers[file]) for file in files)) for name, files in homes.items())
     target.executemany("INSERT INTO home VALUES (?, ?)", rows)
     return table_of(products)
 
 
-def _function_files() -> list[Path]:
-    return sorted((SHIPPED / "functions").glob("*.txt"))
-
-
 def _mined(
-    paths: tuple[Path, ...], problems: Problems, digest: hashlib._Hash, quoted: list[MinedRule]
+    paths: tuple[Path, ...],
+    problems: Problems,
+    digest: hashlib._Hash,
+    quoted: list[MinedRule],
+    homes: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, Node]]:
     for path in paths:
         digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
     try:
         quoted += read_mined(paths, problems)
-        yield from expanded(quoted, read_homes(_function_files()) if quoted else {})
+        yield from expanded(quoted, homes)
     except KnowledgeError as error:
         problems.diagnostics.extend(error.diagnostics)
 

@@ -33,7 +33,7 @@ from kbmatch.engine.signature import Instruction
         ("<8b> 40 14", "i386", {"eax": 0}, 20, Instruction("mov eax, dword ptr [eax + 0x14]", "eax", 20, True)),
         (
             "d2800020 (b9000801)",
-            "arm64",
+            "aarch64",
             {"x0": 0},
             8,
             Instruction("str w1, [x0, #8]", "x0", 8, True),
@@ -52,7 +52,7 @@ from kbmatch.engine.signature import Instruction
         ("<53>", "x86_64", {"rsp": 0x1000}, 0x10, Instruction("push rbx")),
         ("8b 7b 2c", "x86_64", {}, None, None),
         ("<8b> 7b 2c", "s390x", {}, None, None),
-        ("", "arm64", {}, None, None),
+        ("", "aarch64", {}, None, None),
     ],
 )
 def test_operand(
@@ -71,6 +71,6 @@ def test_a_string_copy_names_the_operand_that_faulted() -> None:
     assert (found.base, found.explains_address) == ("rsi", True)
 
 
-@given(st.text(alphabet="0123456789abcdef <>()", max_size=120), st.sampled_from(["x86_64", "i386", "arm64", "mips"]))
+@given(st.text(alphabet="0123456789abcdef <>()", max_size=120), st.sampled_from(["x86_64", "i386", "aarch64", "mips"]))
 def test_damaged_lines_never_raise(code: str, arch: str) -> None:
     decode_fault(code, arch, {"rax": None}, 0)
